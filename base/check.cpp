@@ -8,8 +8,12 @@ namespace {
 thread_local int stage_depth = 0;
 }
 
-StageScope::StageScope() { ++stage_depth; }
-StageScope::~StageScope() { --stage_depth; }
+StageScope::StageScope() {
+  ++stage_depth;
+}
+StageScope::~StageScope() {
+  --stage_depth;
+}
 
 void check_failed(const char* expression, const char* file, int line, const std::string& why) {
   const std::string text =

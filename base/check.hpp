@@ -26,9 +26,9 @@ class StageScope {
 
 }  // namespace selfheal
 
-#define CHECK(condition, why)                                                \
-  do {                                                                       \
-    if (!(condition)) [[unlikely]] {                                         \
-      ::selfheal::check_failed(#condition, __FILE__, __LINE__, (why));       \
-    }                                                                        \
+#define CHECK(condition, why)                                          \
+  do {                                                                 \
+    if (!(condition)) [[unlikely]] {                                   \
+      ::selfheal::check_failed(#condition, __FILE__, __LINE__, (why)); \
+    }                                                                  \
   } while (false)

@@ -1,0 +1,185 @@
+#include "decision/playbook.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/hash.hpp"
+#include "topics/json_codec.hpp"
+
+namespace selfheal {
+namespace {
+
+constexpr std::array<std::string_view, 6> comparison_names = {"lt", "lte", "gt", "gte", "eq", "ne"};
+constexpr std::string_view label_prefix = "labels.";
+
+std::string_view trimmed(std::string_view text) {
+  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
+  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
+  return text;
+}
+
+// Calls take(literal, name) for each stretch of text and the variable behind it; name is empty at
+// the end.
+template <class Take>
+void for_each_part(std::string_view text, Take&& take) {
+  while (true) {
+    const std::size_t open = text.find("{{");
+    const std::size_t close = open == std::string_view::npos ? open : text.find("}}", open);
+    if (close == std::string_view::npos) break;
+    take(text.substr(0, open), trimmed(text.substr(open + 2, close - open - 2)));
+    text.remove_prefix(close + 2);
+  }
+  take(text, std::string_view());
+}
+
+const std::string* lookup(std::string_view name, const Variables& variables) {
+  if (name == "service") return &variables.service;
+  if (name == "resource.kind") return &variables.resource_kind;
+  if (name == "resource.id") return &variables.resource_id;
+  if (name == "incident.id") return &variables.incident_id;
+  if (!name.starts_with(label_prefix)) return nullptr;
+  const auto found = variables.labels.find(std::string(name.substr(label_prefix.size())));
+  return found == variables.labels.end() ? nullptr : &found->second;
+}
+
+// Walks every string of a struct with a field list; stops at the first error.
+template <class T>
+Result<void> expand_all(T& value, const Variables& variables) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    Result<std::string> text = expand(value, variables);
+    if (!text) return text.error();
+    value = std::move(*text);
+  } else if constexpr (HasFields<T>) {
+    Result<void> done;
+    for_each_field<T>([&](const auto& each) {
+      if (done) done = expand_all(value.*each.member, variables);
+    });
+    return done;
+  } else if constexpr (json_detail::is_vector<T>::value) {
+    for (auto& item : value) {
+      Result<void> done = expand_all(item, variables);
+      if (!done) return done;
+    }
+  } else if constexpr (json_detail::is_map<T>::value) {
+    for (auto& [key, item] : value) {
+      Result<void> done = expand_all(item, variables);
+      if (!done) return done;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Comparison> parse_comparison(std::string_view text) {
+  const auto* const found = std::find(comparison_names.begin(), comparison_names.end(), text);
+  if (found == comparison_names.end()) {
+    return Error{ErrorCode::invalid,
+                 "'" + std::string(text) + "' is not one of lt, lte, gt, gte, eq, ne"};
+  }
+  return static_cast<Comparison>(found - comparison_names.begin());
+}
+
+bool holds(Comparison comparison, double left, double right) {
+  switch (comparison) {
+    case Comparison::lt:
+      return left < right;
+    case Comparison::lte:
+      return left <= right;
+    case Comparison::gt:
+      return left > right;
+    case Comparison::gte:
+      return left >= right;
+    case Comparison::eq:
+      return left == right;
+    case Comparison::ne:
+      return left != right;
+  }
+  return false;
+}
+
+std::string describe(const Condition& condition) {
+  if (!condition.http.empty()) return "http " + condition.http[0].url;
+  if (!condition.promql.empty()) return "promql " + condition.promql[0].query;
+  if (!condition.tcp.empty()) {
+    return "tcp " + condition.tcp[0].host + ":" + std::to_string(condition.tcp[0].port);
+  }
+  if (!condition.run.empty() && !condition.run[0].argv.empty()) {
+    return "run " + condition.run[0].argv[0];
+  }
+  return "metric " + condition.metric + " " + condition.op + " " + dump(Json(condition.value));
+}
+
+const char* kind_of(const Step& step) {
+  if (!step.run.empty()) return "run";
+  if (!step.http.empty()) return "http";
+  if (!step.wait_for.empty()) return "wait_for";
+  return "wait";
+}
+
+std::string playbook_hash(const Playbook& playbook) {
+  return to_hex(sha256(to_json_text(playbook)));
+}
+
+PlaybookPrior effective_prior(const Playbook& playbook) {
+  // An auto-approvable playbook starts trusted, others start as proposals to a person.
+  constexpr double trusted_mean = 0.90;
+  constexpr double proposed_mean = 0.60;
+  PlaybookPrior prior = playbook.prior;
+  if (prior.mean <= 0) prior.mean = playbook.auto_approve ? trusted_mean : proposed_mean;
+  return prior;
+}
+
+bool in_scope(const Scope& scope, std::string_view service, std::string_view resource_kind) {
+  const auto matches = [&](const std::string& pattern) {
+    if (pattern.ends_with('*')) {
+      return service.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
+    }
+    return service == pattern;
+  };
+  const bool kind = scope.resource_kinds.empty() || resource_kind.empty() ||
+                    std::find(scope.resource_kinds.begin(), scope.resource_kinds.end(),
+                              resource_kind) != scope.resource_kinds.end();
+  return kind && std::any_of(scope.services.begin(), scope.services.end(), matches);
+}
+
+Result<std::string> expand(std::string_view text, const Variables& variables) {
+  std::string expanded;
+  std::string missing;
+  for_each_part(text, [&](std::string_view literal, std::string_view name) {
+    expanded += literal;
+    if (name.empty()) return;
+    const std::string* value = lookup(name, variables);
+    if (value == nullptr) missing = name;
+    if (value != nullptr) expanded += *value;
+  });
+  if (!missing.empty()) {
+    return Error{ErrorCode::not_found, "the incident has no value for {{" + missing + "}}"};
+  }
+  return expanded;
+}
+
+std::string unknown_variable(std::string_view text) {
+  std::string unknown;
+  for_each_part(text, [&](std::string_view, std::string_view name) {
+    const bool label = name.starts_with(label_prefix) && name.size() > label_prefix.size();
+    if (!name.empty() && !label && lookup(name, {}) == nullptr) unknown = name;
+  });
+  return unknown;
+}
+
+Result<Step> expand_step(const Step& step, const Variables& variables) {
+  Step expanded = step;
+  const Result<void> done = expand_all(expanded, variables);
+  if (!done) return done.error().within("step '" + step.name + "'");
+  return expanded;
+}
+
+Result<Condition> expand_condition(const Condition& condition, const Variables& variables) {
+  Condition expanded = condition;
+  const Result<void> done = expand_all(expanded, variables);
+  if (!done) return done.error().within(describe(condition));
+  return expanded;
+}
+
+}  // namespace selfheal

@@ -1,0 +1,293 @@
+#pragma once
+// Everything that decisions depend on beside the inputs. It is journaled whole, as canonical JSON,
+// and takes effect at a cut: a replay and a second owner decide with exactly the same settings.
+// What only the process around the decisions needs (brokers, folders, addresses) is in config/.
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/fields.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "decision/playbook.hpp"
+
+namespace selfheal {
+
+// A threshold that has to be crossed for a while before it is trouble.
+struct TroubleRule {
+  std::string code;
+  std::string metric;
+  std::string op;
+  double value = 0;
+  Duration hold{0};  // how long without a break
+  double confidence = 0.9;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("code", &TroubleRule::code, "diagnosis that the rule raises"),
+        field("metric", &TroubleRule::metric, "name of the metric"),
+        field("op", &TroubleRule::op, "lt, lte, gt, gte, eq or ne"),
+        field("value", &TroubleRule::value, "limit"),
+        field("for", &TroubleRule::hold, "how long the limit must be crossed without a break"),
+        field("confidence", &TroubleRule::confidence, "0 to 1, of the diagnosis")};
+  }
+  bool operator==(const TroubleRule&) const = default;
+};
+
+struct PredictorSettings {
+  std::vector<std::string> latency_metrics = {"latency_p99_seconds"};
+  double latency_rise = 0.5;
+  std::vector<std::string> error_metrics = {"error_rate"};
+  Duration bucket{60000};
+  Duration warm_up{1200000};
+  std::int64_t series_max = 1000000;
+  std::vector<TroubleRule> rules;
+  Duration scoring_window{3600000};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("latency_metrics", &PredictorSettings::latency_metrics,
+              "metrics that the latency rule watches"),
+        field("latency_rise", &PredictorSettings::latency_rise,
+              "rise above the seasonal level that predicts latency_spike; 0.5 is 50 %"),
+        field("error_metrics", &PredictorSettings::error_metrics,
+              "ratios between 0 and 1 that the error-rate rule watches"),
+        field("bucket", &PredictorSettings::bucket,
+              "samples are averaged over this time before the rules see them; at least 1s"),
+        field("warm_up", &PredictorSettings::warm_up,
+              "a series predicts nothing before it has been seen for this long"),
+        field("series_max", &PredictorSettings::series_max,
+              "series a shard keeps; further ones are counted and not learnt"),
+        field("rules", &PredictorSettings::rules,
+              "present-trouble rules; the first that holds wins"),
+        field("scoring_window", &PredictorSettings::scoring_window,
+              "a prediction that has not come true by then is a false positive")};
+  }
+  bool operator==(const PredictorSettings&) const = default;
+};
+
+struct ApprovalSettings {
+  bool auto_approve_low_risk = true;
+  std::int64_t blast_radius_max = 2;
+  double confidence_min = 0.7;
+  double likelihood_min = 0.8;
+  Duration request_expires{3600000};
+  std::vector<std::string> impacts = {"low", "medium"};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("auto_approve_low_risk", &ApprovalSettings::auto_approve_low_risk,
+              "low-risk playbooks that allow it may run without a person"),
+        field("blast_radius_max", &ApprovalSettings::blast_radius_max,
+              "more dependents than this need a person"),
+        field("confidence_min", &ApprovalSettings::confidence_min,
+              "least confidence for a reactive run without a person"),
+        field("likelihood_min", &ApprovalSettings::likelihood_min,
+              "least likelihood for a proactive run without a person"),
+        field("request_expires", &ApprovalSettings::request_expires,
+              "an unanswered request escalates after this time"),
+        field("impacts", &ApprovalSettings::impacts, "impacts that may run without a person")};
+  }
+  bool operator==(const ApprovalSettings&) const = default;
+};
+
+// A change window, in UTC. No window at all means that changes are always allowed.
+struct ChangeWindow {
+  std::vector<std::string> days;  // mon … sun; empty: every day
+  std::string from = "00:00";
+  std::string to = "24:00";
+  static constexpr auto fields() {
+    return std::tuple{field("days", &ChangeWindow::days, "mon, tue, wed, thu, fri, sat, sun"),
+                      field("from", &ChangeWindow::from, "hh:mm, UTC"),
+                      field("to", &ChangeWindow::to, "hh:mm, UTC; 24:00 is the end of the day")};
+  }
+  bool operator==(const ChangeWindow&) const = default;
+};
+
+struct LimitSettings {
+  std::int64_t proposals_per_hour_per_service = 3;
+  std::int64_t attempts_per_incident = 3;
+  std::int64_t fleet_concurrent = 10;
+  std::int64_t fleet_starts_per_minute = 30;
+  Duration backoff_base{60000};
+  double backoff_factor = 2;
+  Duration backoff_cap{3600000};
+  Duration backoff_reset{86400000};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("proposals_per_hour_per_service", &LimitSettings::proposals_per_hour_per_service,
+              "further proposals within the hour are denied"),
+        field("attempts_per_incident", &LimitSettings::attempts_per_incident,
+              "runs within one incident before it escalates"),
+        field("fleet_concurrent", &LimitSettings::fleet_concurrent,
+              "subjects under repair at once; each shard keeps to it"),
+        field("fleet_starts_per_minute", &LimitSettings::fleet_starts_per_minute,
+              "runs started within a minute; each shard keeps to it"),
+        field("backoff_base", &LimitSettings::backoff_base,
+              "wait before an issue that comes back on a service may be healed again"),
+        field("backoff_factor", &LimitSettings::backoff_factor, "growth of that wait"),
+        field("backoff_cap", &LimitSettings::backoff_cap, "longest such wait"),
+        field("backoff_reset", &LimitSettings::backoff_reset,
+              "an issue that stayed away this long starts afresh")};
+  }
+  bool operator==(const LimitSettings&) const = default;
+};
+
+struct BreakerSettings {
+  std::int64_t failures = 5;
+  Duration reset{300000};
+  static constexpr auto fields() {
+    return std::tuple{field("failures", &BreakerSettings::failures,
+                            "failed runs in a row that open the breaker of a playbook and kind"),
+                      field("reset", &BreakerSettings::reset,
+                            "an open breaker lets one run through after this time")};
+  }
+  bool operator==(const BreakerSettings&) const = default;
+};
+
+struct ChoiceSettings {
+  double exploration = 0.02;
+  double gate = 0.7;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("exploration", &ChoiceSettings::exploration,
+              "share of choices drawn uniformly, so that rivals can be valued later"),
+        field("gate", &ChoiceSettings::gate, "posterior mean that an unattended run needs")};
+  }
+  bool operator==(const ChoiceSettings&) const = default;
+};
+
+struct RunSettings {
+  Duration start_valid{5000};
+  Duration probe_interval{1000};
+  Duration signal_age_max{600000};
+  static constexpr auto fields() {
+    return std::tuple{field("start_valid", &RunSettings::start_valid,
+                            "a committed start may touch its target only within this time"),
+                      field("probe_interval", &RunSettings::probe_interval,
+                            "pause between two looks at a condition"),
+                      field("signal_age_max", &RunSettings::signal_age_max,
+                            "an older signal teaches and never causes an action")};
+  }
+  bool operator==(const RunSettings&) const = default;
+};
+
+// "conditions: {impact: [low, medium], blast_radius: {lte: 2}}": field, comparison, operands as
+// text.
+struct PolicyCondition {
+  std::string field_name;
+  std::string op;  // in, eq, ne, lt, lte, gt, gte
+  std::vector<std::string> operands;
+  static constexpr auto fields() {
+    return std::tuple{field("field", &PolicyCondition::field_name),
+                      field("op", &PolicyCondition::op),
+                      field("operands", &PolicyCondition::operands)};
+  }
+  bool operator==(const PolicyCondition&) const = default;
+};
+
+struct Policy {
+  std::string action;
+  std::string decision;  // allow, deny or require_approval
+  std::vector<PolicyCondition> conditions;
+  static constexpr auto fields() {
+    return std::tuple{field("action", &Policy::action), field("decision", &Policy::decision),
+                      field("conditions", &Policy::conditions)};
+  }
+  bool operator==(const Policy&) const = default;
+};
+
+std::string policy_hash(const Policy& policy);
+
+struct ServiceEntry {
+  std::string name;
+  std::string risk_tier = "medium";
+  std::vector<std::string> depends_on;
+  std::int64_t replicas = 1;
+  std::string profile = "low_risk";
+  static constexpr auto fields() {
+    return std::tuple{
+        field("name", &ServiceEntry::name), field("risk_tier", &ServiceEntry::risk_tier),
+        field("depends_on", &ServiceEntry::depends_on), field("replicas", &ServiceEntry::replicas),
+        field("profile", &ServiceEntry::profile)};
+  }
+  bool operator==(const ServiceEntry&) const = default;
+};
+
+struct ResourceEntry {
+  std::string kind;
+  std::string id;
+  std::string service;
+  static constexpr auto fields() {
+    return std::tuple{field("kind", &ResourceEntry::kind), field("id", &ResourceEntry::id),
+                      field("service", &ResourceEntry::service)};
+  }
+  bool operator==(const ResourceEntry&) const = default;
+};
+
+struct GraphSettings {
+  std::vector<ServiceEntry> services;
+  std::vector<ResourceEntry> resources;
+  static constexpr auto fields() {
+    return std::tuple{field("services", &GraphSettings::services),
+                      field("resources", &GraphSettings::resources)};
+  }
+  bool operator==(const GraphSettings&) const = default;
+};
+
+// A key that may sign control messages. Only the public half is ever here.
+struct KeyEntry {
+  std::string name;
+  std::string role;  // viewer, operator, admin; shard for forwards between shards
+  std::string public_key;
+  static constexpr auto fields() {
+    return std::tuple{field("name", &KeyEntry::name), field("role", &KeyEntry::role),
+                      field("public_key", &KeyEntry::public_key)};
+  }
+  bool operator==(const KeyEntry&) const = default;
+};
+
+struct Settings {
+  std::string mode = "observe";
+  bool predictive_shadow = false;
+  PredictorSettings predictor;
+  ChoiceSettings choice;
+  ApprovalSettings approval;
+  std::vector<ChangeWindow> change_windows;
+  LimitSettings limits;
+  BreakerSettings breaker;
+  RunSettings run;
+  std::vector<Playbook> playbooks;
+  std::vector<Policy> policies;
+  GraphSettings graph;
+  std::vector<KeyEntry> keys;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("mode", &Settings::mode, "observe, dry_run or execute"),
+        field("predictive_shadow", &Settings::predictive_shadow,
+              "predictions are recorded and scored, never acted on"),
+        field("predictor", &Settings::predictor),
+        field("choice", &Settings::choice),
+        field("approval", &Settings::approval),
+        field("change_windows", &Settings::change_windows, "when changes are allowed"),
+        field("limits", &Settings::limits),
+        field("breaker", &Settings::breaker),
+        field("run", &Settings::run),
+        field("playbooks", &Settings::playbooks),
+        field("policies", &Settings::policies),
+        field("graph", &Settings::graph),
+        field("keys", &Settings::keys)};
+  }
+  bool operator==(const Settings&) const = default;
+};
+
+// Everything that can be wrong with settings beyond their form: unknown codes and operators, bad
+// limits, policies over unknown fields. Names the place; the first problem wins.
+Result<void> validate(const Settings& settings);
+
+std::string settings_text(const Settings& settings);  // canonical JSON
+Result<Settings> settings_from_text(const std::string& text);
+const Playbook* find_playbook(const Settings& settings, std::string_view name);
+const ServiceEntry* find_service(const Settings& settings, std::string_view name);
+const KeyEntry* find_key(const Settings& settings, std::string_view name);
+
+}  // namespace selfheal

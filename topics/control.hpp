@@ -1,0 +1,53 @@
+#pragma once
+// Control messages: what people, the API and other shards say to a shard. Every envelope that can
+// change something is signed; a forward between shards is signed by the process that committed it.
+#include <string>
+
+#include "base/fields.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace selfheal {
+
+// kind: approve, deny        `target` a proposal id, `content_hash` what exactly is approved
+//       forward              `body` NDJSON of signals, `source_shard`/`source_seq`/`source_k` name
+//       it reload               `body` the new settings, `generation` in `target` close `target` an
+//       incident id
+struct ControlMessage {
+  static constexpr const char* kName = "control";
+  std::string kind;
+  std::string target;
+  std::string content_hash;
+  std::string reason;
+  std::string body;
+  std::int64_t source_shard = -1;
+  std::int64_t source_seq = -1;
+  std::int64_t source_k = -1;
+  TimeMs time_ms = 0;     // when it was said, by the sender's clock
+  std::string key_id;     // name of the key in the settings' key list
+  std::string nonce;      // used once; 16 random bytes in hex
+  std::string signature;  // Ed25519 over signed_text()
+  static constexpr auto fields() {
+    return std::tuple{field("kind", &ControlMessage::kind),
+                      field("target", &ControlMessage::target),
+                      field("content_hash", &ControlMessage::content_hash),
+                      field("reason", &ControlMessage::reason),
+                      field("body", &ControlMessage::body),
+                      field("source_shard", &ControlMessage::source_shard),
+                      field("source_seq", &ControlMessage::source_seq),
+                      field("source_k", &ControlMessage::source_k),
+                      field("time_ms", &ControlMessage::time_ms),
+                      field("key_id", &ControlMessage::key_id),
+                      field("nonce", &ControlMessage::nonce),
+                      field("signature", &ControlMessage::signature)};
+  }
+  bool operator==(const ControlMessage&) const = default;
+
+  // The canonical JSON of the message without its signature.
+  std::string signed_text() const;
+};
+
+std::string encode_control(const ControlMessage& message);
+Result<ControlMessage> decode_control(std::string_view text);
+
+}  // namespace selfheal

@@ -1,0 +1,152 @@
+#pragma once
+// The journal: one chain of records a shard, and the rule by which every reader accepts or ignores
+// a record. Pure: no clock, no I/O. Whoever reads the same log computes the same chain, so
+// duplicates, zombies and two owners at once are settled alike everywhere, by log order.
+//
+// A record on the topic is {"signature":"<hex>","body":<json>}. The signature covers the bytes of
+// the body. The chain's head after a record is SHA-256(head before, body bytes).
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.hpp"
+#include "base/result.hpp"
+#include "topics/embedded_input.hpp"
+#include "topics/events.hpp"
+#include "topics/log.hpp"
+
+namespace selfheal {
+
+// The journal's own format. A reader refuses a newer one instead of guessing.
+constexpr std::int64_t journal_version = 1;
+
+// A tick may run ahead of the log's clock by this much and no more: an owner whose clock is wrong
+// must not be able to expire everything or freeze the chain.
+constexpr DurationMs tick_ahead_ms_max = 2000;
+
+// One batch of inputs in one fixed order: signals by offset, control by offset, embedded inputs as
+// listed, then timers due at tick_ms. These numbers are the interleaving.
+struct Cut {
+  Offset signals_begin = 0;
+  Offset signals_end = 0;
+  Offset control_begin = 0;
+  Offset control_end = 0;
+  TimeMs tick_ms = 0;
+  TimeMs caught_up_through_ms = 0;  // inputs older than this have all been taken
+  std::vector<EmbeddedInput> inputs;
+  std::uint64_t inputs_digest = 0;  // of the raw bytes of the records taken, in order
+
+  std::int64_t records() const {
+    return (signals_end - signals_begin) + (control_end - control_begin);
+  }
+  bool operator==(const Cut&) const = default;
+};
+
+enum class JournalKind : std::uint8_t { claim, batch, config, failed, skip };
+const char* to_string(JournalKind kind);
+
+struct JournalRecord {
+  JournalKind kind = JournalKind::batch;
+  std::int64_t version = journal_version;
+  std::int64_t shard = 0;
+  std::int64_t epoch = 0;
+  std::int64_t seq = 0;   // a claim takes none: it carries the next one only for people
+  std::string prev_hash;  // hex of the chain's head; empty in a claim
+
+  // claim
+  std::string owner;
+  std::string build;
+  std::int64_t fold_version = 0;
+  std::int64_t partitions = 0;   // of the input topics, pinned by the first claim
+  std::uint64_t shard_seed = 0;  // of the draws, pinned by the first claim
+  std::string public_key;        // signs everything of this epoch
+
+  // batch; a failed record names the cut that could not be decided, a skip the record left out
+  Cut cut;
+  std::vector<Event> events;
+  std::uint64_t state_hash = 0;
+
+  // config
+  std::int64_t generation = 0;
+  std::string content;  // the settings as canonical JSON
+
+  // failed, skip
+  std::string stage;
+  std::string reason;
+  std::string topic_kind;  // skip: signals or control; the offset is the cut's begin
+};
+
+std::string encode_body(const JournalRecord& record);
+Result<JournalRecord> decode_body(std::string_view body);
+
+// The two halves of a record's value.
+struct SignedBody {
+  std::string_view signature;
+  std::string_view body;
+};
+std::string wrap_body(std::string_view signature_hex, std::string_view body);
+Result<SignedBody> unwrap_body(std::string_view value);
+
+// How much of what was not yet understood may be taken at once, after a cut killed its shard.
+struct PoisonGuard {
+  Offset signals_until = 0;  // guarded while the chain's next offsets lie below these
+  Offset control_until = 0;
+  std::int64_t records_max = 0;      // 0: no guard
+  std::int64_t single_failures = 0;  // of the one record at the chain's next offset
+  bool operator==(const PoisonGuard&) const = default;
+};
+
+// What every reader knows after reading up to some offset.
+struct Chain {
+  std::int64_t shard = 0;
+  std::int64_t epoch = 0;  // 0: nobody has claimed yet
+  std::int64_t seq = 0;    // of the last accepted record
+  Sha256 head{};
+  std::string owner;
+  std::string public_key;
+  std::int64_t fold_version = 0;
+  std::int64_t partitions = 0;
+  std::uint64_t shard_seed = 0;
+  Offset signals_next = 0;
+  Offset control_next = 0;
+  TimeMs tick_ms = 0;
+  TimeMs caught_up_through_ms = 0;
+  std::uint64_t state_hash = 0;
+  std::int64_t generation = 0;
+  std::string settings;  // the active content, canonical JSON; empty before the first config
+  PoisonGuard poison;
+  Offset journal_next = 0;  // the offset after the last record read, accepted or not
+  bool operator==(const Chain&) const = default;
+};
+
+std::string encode_chain(const Chain& chain);
+Result<Chain> decode_chain(std::string_view text);
+
+enum class Acceptance : std::uint8_t {
+  accepted,
+  unreadable,     // not a journal record at all
+  newer_version,  // written by a build with a newer journal: readers must stop, not guess
+  other_shard,
+  bad_signature,
+  stale_epoch,   // an owner that has been replaced
+  future_epoch,  // not exactly the next
+  wrong_seq,     // duplicate or gap
+  wrong_hash,    // same place, other history
+  wrong_cut,     // does not start where the chain ended
+  tick_backwards,
+  tick_ahead,  // beyond the log's clock
+};
+const char* to_string(Acceptance acceptance);
+
+// Applies one record as read from the log. On acceptance the chain has moved; otherwise only
+// journal_next has. `record` receives the decoded record where it could be decoded.
+// `known_body`: bytes that the caller signed itself; equal bytes need no verification.
+Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
+                  std::string_view known_body = {});
+
+// Moves a chain by a record that is known to extend it: what the owner does before the read-back.
+void advance(Chain& chain, const JournalRecord& record, std::string_view body);
+
+}  // namespace selfheal

@@ -1,0 +1,50 @@
+#include "topics/signal.hpp"
+
+#include <array>
+#include <cstring>
+
+namespace selfheal {
+
+std::string_view to_string(SignalType type) {
+  constexpr std::array<std::string_view, signal_type_count> names = {
+      "metric", "heartbeat", "failure", "alert", "prediction", "dispatch", "degradation"};
+  return names[static_cast<std::size_t>(type)];
+}
+
+std::string_view SignalBatch::keep(std::string_view text) {
+  if (text.empty()) return {};
+  if (text.size() > block_bytes) {
+    large_.push_back(std::make_unique<char[]>(text.size()));
+    std::memcpy(large_.back().get(), text.data(), text.size());
+    return {large_.back().get(), text.size()};
+  }
+  if (used_ + text.size() > block_bytes) {
+    // used_ starts full, so the first text opens block 0; cleared batches reuse their blocks.
+    if (blocks_.empty() || block_index_ + 1 >= blocks_.size()) {
+      blocks_.push_back(std::make_unique<char[]>(block_bytes));
+      block_index_ = blocks_.size() - 1;
+    } else {
+      ++block_index_;
+    }
+    used_ = 0;
+  }
+  char* at = blocks_[block_index_].get() + used_;
+  std::memcpy(at, text.data(), text.size());
+  used_ += text.size();
+  return {at, text.size()};
+}
+
+SignalDetail& SignalBatch::add_detail() {
+  return details_.emplace_back();
+}
+
+void SignalBatch::clear() {
+  signals.clear();
+  failures.clear();
+  large_.clear();
+  details_.clear();
+  block_index_ = 0;
+  used_ = blocks_.empty() ? block_bytes : 0;
+}
+
+}  // namespace selfheal

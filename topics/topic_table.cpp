@@ -1,0 +1,40 @@
+#include "topics/topic_table.hpp"
+
+namespace selfheal {
+
+TopicNames topic_names(const std::string& prefix) {
+  return {prefix + ".signals",       prefix + ".control",      prefix + ".journal",
+          prefix + ".snapshots",     prefix + ".decisions",    prefix + ".deadletter",
+          prefix + ".fleet.control", prefix + ".fleet.journal"};
+}
+
+std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t partitions) {
+  const TopicNames names = topic_names(prefix);
+  constexpr std::int64_t week_ms = 7 * one_day_ms;
+  constexpr std::int64_t year_ms = 365 * one_day_ms;
+  const TopicSpec plain{.name = {}, .partitions = partitions, .retention_ms = week_ms};
+  const auto named = [](TopicSpec spec, const std::string& name) {
+    spec.name = name;
+    return spec;
+  };
+  TopicSpec journal = plain;
+  journal.log_append_time = true;
+  journal.flush_each_message = true;
+  journal.retention_ms = year_ms;
+  TopicSpec fleet_journal = journal;
+  fleet_journal.partitions = 1;
+  TopicSpec fleet_control = plain;
+  fleet_control.partitions = 1;
+  TopicSpec long_kept = plain;
+  long_kept.retention_ms = year_ms;
+  return {named(plain, names.signals),
+          named(plain, names.control),
+          named(journal, names.journal),
+          named(long_kept, names.snapshots),
+          named(plain, names.decisions),
+          named(long_kept, names.deadletter),
+          named(fleet_control, names.fleet_control),
+          named(fleet_journal, names.fleet_journal)};
+}
+
+}  // namespace selfheal
