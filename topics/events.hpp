@@ -14,9 +14,9 @@ namespace selfheal {
 using EventBody =
     std::variant<IncidentOpened, Prediction, Diagnosis, DiagnosisCleared, Scored, Proposal, Verdict,
                  ApprovalRequested, ApprovalAnswered, ControlRefused, RunIntent, RunStarted,
-                 StepFinished, RunFinished, ProbeRequested, RolledBack, Outcome, Learned, Escalated,
-                 IncidentNoted, IncidentClosed, DeadLettered, Forwarded, SettingsActivated,
-                 ThresholdChanged>;
+                 StepFinished, RunFinished, ProbeRequested, RollbackRequested, RolledBack, Outcome,
+                 Learned, Escalated, IncidentNoted, IncidentClosed, DeadLettered, Forwarded,
+                 SettingsActivated, ThresholdChanged>;
 
 // A decision: a body and where it belongs. Its id is "<shard>/<seq>/<k>", k counting from 0 in its
 // batch.

@@ -236,6 +236,20 @@ struct ProbeRequested {
   bool operator==(const ProbeRequested&) const = default;
 };
 
+// The verifier asks for a run to be undone; the runner does it.
+struct RollbackRequested {
+  static constexpr const char* kName = "rollback_requested";
+  std::string action_id;
+  std::string reason;
+  std::vector<CheckResult> conditions;  // as they stood
+  static constexpr auto fields() {
+    return std::tuple{field("action_id", &RollbackRequested::action_id),
+                      field("reason", &RollbackRequested::reason),
+                      field("conditions", &RollbackRequested::conditions)};
+  }
+  bool operator==(const RollbackRequested&) const = default;
+};
+
 // The steps of a run that failed its verification were undone, last first.
 struct RolledBack {
   static constexpr const char* kName = "rolled_back";

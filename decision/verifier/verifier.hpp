@@ -1,0 +1,76 @@
+#pragma once
+// Judges whether a run helped: its playbook's conditions must hold for their time on what was observed
+// after the run ended. Where they do not, asks for the rollback and says so.
+#include <string>
+#include <vector>
+
+#include "decision/observed_values.hpp"
+#include "decision/stage.hpp"
+
+namespace selfheal {
+
+// Progress of one condition. Soft but for what the events say: a restart from events alone begins the
+// holding time again, which can only make a verdict later, never wrong.
+struct ConditionProgress {
+  TimeMs held_since_ms = 0;
+  bool done = false;
+  std::string last_value;
+  static constexpr auto fields() {
+    return std::tuple{field("held_since_ms", &ConditionProgress::held_since_ms),
+                      field("done", &ConditionProgress::done),
+                      field("last_value", &ConditionProgress::last_value)};
+  }
+  bool operator==(const ConditionProgress&) const = default;
+};
+
+// phase: running (the run has not ended), watching (conditions are judged), undoing (a rollback was
+// asked for).
+struct VerificationRow {
+  RunIntent intent;
+  std::string phase = "running";
+  TimeMs begun_ms = 0;
+  std::vector<ConditionProgress> progress;
+  TimeMs next_probe_ms = 0;
+  std::string reason;
+  std::vector<CheckResult> conditions;  // as they stood when a rollback was asked for
+  static constexpr auto fields() {
+    return std::tuple{field("intent", &VerificationRow::intent),
+                      field("phase", &VerificationRow::phase),
+                      field("begun_ms", &VerificationRow::begun_ms),
+                      field("progress", &VerificationRow::progress),
+                      field("next_probe_ms", &VerificationRow::next_probe_ms),
+                      field("reason", &VerificationRow::reason),
+                      field("conditions", &VerificationRow::conditions)};
+  }
+  bool operator==(const VerificationRow&) const = default;
+};
+
+class Verifier : public Stage {
+ public:
+  Verifier();
+  std::string_view name() const override { return "verifier"; }
+  TimeMs next_due_ms() const override;
+  void save(PageSink& sink) override;
+  bool load(std::string_view page_key, std::string_view value) override;
+
+  const Table<VerificationRow>& verifications() const { return rows_; }
+
+ protected:
+  void evolve(const Event& event, const EventPlace& place) override;
+  void decide(Token& token) override;
+
+ private:
+  void take_run_ends(Token& token);
+  void take_probes(const Token& token);
+  void judge(Token& token, const std::string& action_id);
+  void ask_probes(Token& token, const std::string& action_id, const Playbook& playbook);
+  void give_up(Token& token, const std::string& action_id, const std::string& reason);
+  void conclude(Token& token, const std::string& action_id, const std::string& result,
+                const std::string& reason);
+  std::vector<CheckResult> report(const VerificationRow& row) const;
+
+  Table<VerificationRow> rows_;  // by action id
+  ObservedValues observed_;
+};
+
+}  // namespace selfheal
