@@ -16,7 +16,7 @@ constexpr double negligible_log_density = -46.0;
 
 // Four nodes reach 1e-10 only where the density is wide against a bin and both ends of [0, 1],
 // where it may have a pole, are at least five bins away.
-constexpr double coarse_deviation_min = 0.03;
+constexpr double coarse_deviation_min = 0.033;
 constexpr int coarse_bin_first = 5;
 constexpr int coarse_bin_last = 58;
 
