@@ -81,7 +81,6 @@ void learn_narrow(NarrowRow& row, std::int64_t now_ms, const Outcome& outcome) {
   row.recovery_weight *= factor;
   add_outcome(row.counts, now_ms, outcome.success, narrow_decay_per_trial);
   if (outcome.success) {
-    CHECK(outcome.seconds_to_recover >= 0, "a time to recover must not be negative");
     row.recovery_seconds_sum =
         row.recovery_seconds_sum * narrow_decay_per_trial + outcome.seconds_to_recover;
     row.recovery_weight = row.recovery_weight * narrow_decay_per_trial + 1.0;
@@ -143,6 +142,8 @@ ArmBelief Posteriors::read(std::int64_t now_ms, std::string_view service,
 void Posteriors::learn(std::int64_t now_ms, const ArmKey& key, const Outcome& outcome) {
   CHECK(outcome.context_free_mean >= 0 && outcome.context_free_mean <= 1,
         "a recorded mean must lie within [0, 1]");
+  CHECK(!outcome.success || outcome.seconds_to_recover >= 0,
+        "a time to recover must not be negative");
   learn_narrow(narrow_[key], now_ms, outcome);
   WideRow& wide = wide_[WideKey{key.diagnosis, key.playbook}];
   add_outcome(wide.counts, now_ms, outcome.success, wide_decay_per_trial);
