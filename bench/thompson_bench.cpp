@@ -13,7 +13,7 @@ std::vector<selfheal::Arm> make_arms(int count) {
   for (int i = 0; i < count; ++i) {
     const std::string playbook = "playbook_" + std::to_string(i);
     for (int trial = 0; trial < 30; ++trial) {
-      const selfheal::Outcome outcome{trial % (6 + i) != 0, 20.0, 0.85, {}};
+      const selfheal::Trial outcome{trial % (6 + i) != 0, 20.0, 0.85, {}};
       posteriors.learn(trial * 1000, {"api", "service_down", playbook}, outcome);
     }
     arms.push_back(

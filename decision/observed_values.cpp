@@ -41,8 +41,7 @@ ConditionView look_at(const Condition& condition, const std::string& service,
   if (seen == nullptr || seen->time_ms < now_ms - age_ms_max) return {false, "unknown", 0};
   const Result<Comparison> comparison = parse_comparison(condition.op);
   CHECK(comparison, "a condition with an unknown operator passed validation");
-  return {holds(*comparison, seen->value, condition.value), dump(Json(seen->value)),
-          seen->time_ms};
+  return {holds(*comparison, seen->value, condition.value), dump(Json(seen->value)), seen->time_ms};
 }
 
 }  // namespace selfheal

@@ -1,6 +1,6 @@
 #pragma once
-// The latest values of the metrics that conditions ask for, of services with an open incident. Fed by
-// the predictor through the token, kept by each stage for itself. Soft: learnt from raw signals.
+// The latest values of the metrics that conditions ask for, of services with an open incident. Fed
+// by the predictor through the token, kept by each stage for itself. Soft: learnt from raw signals.
 #include <map>
 #include <string>
 #include <string_view>

@@ -17,9 +17,13 @@ const Entry* by_name(const std::vector<Entry>& entries, std::string_view name) {
 
 }  // namespace
 
-std::string policy_hash(const Policy& policy) { return to_hex(sha256(to_json_text(policy))); }
+std::string policy_hash(const Policy& policy) {
+  return to_hex(sha256(to_json_text(policy)));
+}
 
-std::string settings_text(const Settings& settings) { return to_json_text(settings); }
+std::string settings_text(const Settings& settings) {
+  return to_json_text(settings);
+}
 
 Result<Settings> settings_from_text(const std::string& text) {
   Result<Settings> settings = from_json_text<Settings>(text);

@@ -35,8 +35,8 @@ class Stage {
   // said, then its own decisions. Throws CheckFailure where an invariant is broken.
   void receive(Token& token);
 
-  // Takes the events that later stages added after this one, without deciding: before a save, and at
-  // the end of a cut where the caller runs the stages itself.
+  // Takes the events that later stages added after this one, without deciding: before a save, and
+  // at the end of a cut where the caller runs the stages itself.
   void settle(const std::vector<Event>& events, const ShardFacts& facts, TimeMs tick_ms);
 
   // Applies events that are known to be accepted without deciding again: restore, other builds.

@@ -1,6 +1,6 @@
 #pragma once
-// A stage's keyed state: ordered, so that walking it is the same everywhere, and with a list of what
-// changed since it was last saved, so that saving costs what changed.
+// A stage's keyed state: ordered, so that walking it is the same everywhere, and with a list of
+// what changed since it was last saved, so that saving costs what changed.
 #include <map>
 #include <set>
 #include <string>

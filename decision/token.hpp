@@ -1,6 +1,6 @@
 #pragma once
-// What travels through the six stages: the inputs of one cut and the growing list of events. One token
-// at a time in a shard, so a stage that holds it may use everything in it without locking.
+// What travels through the six stages: the inputs of one cut and the growing list of events. One
+// token at a time in a shard, so a stage that holds it may use everything in it without locking.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -66,8 +66,8 @@ class Token {
   }
   // A short id for what an event opens: "inc-<shard>-<seq>-<k>", unique in the cluster.
   std::string name_of(std::string_view kind, std::size_t k) const {
-    return std::string(kind) + "-" + std::to_string(facts.shard) + "-" +
-           std::to_string(facts.seq) + "-" + std::to_string(k);
+    return std::string(kind) + "-" + std::to_string(facts.shard) + "-" + std::to_string(facts.seq) +
+           "-" + std::to_string(k);
   }
   void due_at(TimeMs due_ms) {
     if (due_ms < next_due_ms) next_due_ms = due_ms;

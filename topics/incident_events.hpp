@@ -251,6 +251,7 @@ struct Proposal {
 // An outcome moved the posteriors.
 struct Learned {
   static constexpr const char* kName = "learned";
+  std::string proposal_id;
   std::string service;
   std::string code;
   std::string playbook;
@@ -267,7 +268,8 @@ struct Learned {
   double seconds_to_recover = 0;
   std::int64_t learned_ms = 0;
   static constexpr auto fields() {
-    return std::tuple{field("service", &Learned::service),
+    return std::tuple{field("proposal_id", &Learned::proposal_id),
+                      field("service", &Learned::service),
                       field("code", &Learned::code),
                       field("playbook", &Learned::playbook),
                       field("alpha", &Learned::alpha),

@@ -30,7 +30,8 @@ Json cut_to_json(const Cut& cut) {
 
 std::uint64_t hex_number(const Json& json) {
   const Result<std::string> bytes = from_hex(json.get<std::string>());
-  if (!bytes || bytes->size() != 8) throw Json::other_error::create(501, "not 16 hex digits", &json);
+  if (!bytes || bytes->size() != 8)
+    throw Json::other_error::create(501, "not 16 hex digits", &json);
   std::uint64_t value = 0;
   for (const char byte : *bytes) value = value << 8 | static_cast<unsigned char>(byte);
   return value;

@@ -54,7 +54,7 @@ double with_context(double mean, const WideRow& row, const std::array<std::size_
 
 // One online Newton step of a ridge-penalised logistic regression with the context-free mean as
 // offset. The last term lets a shift decay towards 0 as fast as the evidence behind it does.
-void learn_shifts(WideRow& row, const Outcome& outcome) {
+void learn_shifts(WideRow& row, const Trial& outcome) {
   const auto active = active_shifts(outcome.context);
   const double expected = with_context(outcome.context_free_mean, row, active);
   for (double& information : row.information) information *= shift_decay_per_trial;
@@ -75,7 +75,7 @@ std::int64_t floor_ms(std::uint32_t failure_streak) {
 }
 
 // Every failure from the third in a row on closes the arm anew, each time for twice as long.
-void learn_narrow(NarrowRow& row, std::int64_t now_ms, const Outcome& outcome) {
+void learn_narrow(NarrowRow& row, std::int64_t now_ms, const Trial& outcome) {
   const double factor = age_factor(row.counts.last_ms, now_ms);
   row.recovery_seconds_sum *= factor;
   row.recovery_weight *= factor;
@@ -139,7 +139,7 @@ ArmBelief Posteriors::read(std::int64_t now_ms, std::string_view service,
   return belief;
 }
 
-void Posteriors::learn(std::int64_t now_ms, const ArmKey& key, const Outcome& outcome) {
+void Posteriors::learn(std::int64_t now_ms, const ArmKey& key, const Trial& outcome) {
   CHECK(outcome.context_free_mean >= 0 && outcome.context_free_mean <= 1,
         "a recorded mean must lie within [0, 1]");
   CHECK(!outcome.success || outcome.seconds_to_recover >= 0,

@@ -143,7 +143,7 @@ struct TrackRecord {
 };
 
 // One outcome of a choice.
-struct Outcome {
+struct Trial {
   bool success = false;           // recovered, and verified in its time
   double seconds_to_recover = 0;  // at least 0; ignored after a failure
   double context_free_mean = 0;   // as the choice recorded it, within [0, 1]
@@ -177,7 +177,7 @@ class Posteriors {
 
   // Takes in one outcome at the time it arrives. Delayed and overlapping outcomes need no care;
   // one older than the row's latest counts as if it came at the same time.
-  void learn(std::int64_t now_ms, const ArmKey& key, const Outcome& outcome);
+  void learn(std::int64_t now_ms, const ArmKey& key, const Trial& outcome);
 
   // Until when the arm must not be tried; 0 where it may be.
   std::int64_t floored_until_ms(std::int64_t now_ms, std::string_view service,

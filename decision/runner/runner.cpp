@@ -17,7 +17,9 @@ DurationMs backoff_of(const Step& step, std::int64_t tries_failed) {
   return std::min(wait_ms, step_backoff_ms_max);
 }
 
-bool is_metric(const Condition& condition) { return !condition.metric.empty(); }
+bool is_metric(const Condition& condition) {
+  return !condition.metric.empty();
+}
 
 DurationMs runtime_limit_of(const Step& step) {
   if (!step.run.empty()) return step.run[0].timeout.ms;
@@ -350,8 +352,8 @@ void Runner::look_at_preconditions(Token& token, const std::string& action_id) {
       row->condition = static_cast<std::int64_t>(i);
       return ask_probe(token, action_id, "precondition");
     }
-    const ConditionView view = look_at(condition, run.intent.service, observed_,
-                                       token.cut.tick_ms, observed_age_ms_max);
+    const ConditionView view =
+        look_at(condition, run.intent.service, observed_, token.cut.tick_ms, observed_age_ms_max);
     if (!view.holds) {
       return finish_run(token, action_id, "precondition_failed",
                         describe(condition) + " does not hold: " + view.value);
@@ -412,9 +414,9 @@ void Runner::start_step(Token& token, const std::string& action_id) {
   if (step == nullptr) return finish_run(token, action_id, "succeeded", "");
   if (run.tries_failed > retries_of(*step, run.intent.effect) ||
       run.attempt >= starts_of_a_step_max) {
-    return finish_run(token, action_id, "failed",
-                      "step '" + step->name + "' failed " + std::to_string(run.tries_failed) +
-                          " times");
+    return finish_run(
+        token, action_id, "failed",
+        "step '" + step->name + "' failed " + std::to_string(run.tries_failed) + " times");
   }
   RunStarted started{.action_id = action_id,
                      .attempt = index == run.step ? run.attempt + 1 : 1,

@@ -1,7 +1,7 @@
 #pragma once
-// Turns approved proposals into runs: intent, then one start a step, then the end. Nothing outside may
-// be touched before the intent and the start that ask for it are committed; this stage only says so,
-// the effect gateway does it.
+// Turns approved proposals into runs: intent, then one start a step, then the end. Nothing outside
+// may be touched before the intent and the start that ask for it are committed; this stage only
+// says so, the effect gateway does it.
 #include <set>
 #include <string>
 
@@ -27,10 +27,10 @@ struct RunRow {
   TimeMs started_ms = 0;  // of the step
   TimeMs valid_until_ms = 0;
   std::int64_t epoch = 0;
-  std::int64_t condition = 0;    // precondition being looked at
-  TimeMs held_since_ms = 0;      // of a wait_for condition
-  std::string probe_id;          // asked and not yet answered
-  std::string probe_purpose;     // precondition, wait_for or effect
+  std::int64_t condition = 0;  // precondition being looked at
+  TimeMs held_since_ms = 0;    // of a wait_for condition
+  std::string probe_id;        // asked and not yet answered
+  std::string probe_purpose;   // precondition, wait_for or effect
   TimeMs intent_ms = 0;
   static constexpr auto fields() {
     return std::tuple{field("intent", &RunRow::intent),
@@ -86,8 +86,8 @@ class Runner : public Stage {
   void on_started(const RunStarted& started, const EventPlace& place);
   void on_step_finished(const StepFinished& finished, const EventPlace& place);
 
-  Table<RunRow> runs_;              // by action id
-  Table<Proposal> proposals_;       // waiting for their verdict, by proposal id
+  Table<RunRow> runs_;         // by action id
+  Table<Proposal> proposals_;  // waiting for their verdict, by proposal id
   ObservedValues observed_;
 };
 

@@ -80,8 +80,9 @@ void Verifier::take_run_ends(Token& token) {
       const VerificationRow* row = rows_.find(rolled_back.action_id);
       if (row == nullptr) continue;
       const bool complete = rolled_back.result == "succeeded";
-      conclude(token, rolled_back.action_id, complete ? "rolled_back" : "not_recovered",
-               complete ? row->reason : row->reason + "; the rollback failed: " + rolled_back.reason);
+      conclude(
+          token, rolled_back.action_id, complete ? "rolled_back" : "not_recovered",
+          complete ? row->reason : row->reason + "; the rollback failed: " + rolled_back.reason);
     }
   }
 }

@@ -1,6 +1,6 @@
 #pragma once
-// Judges whether a run helped: its playbook's conditions must hold for their time on what was observed
-// after the run ended. Where they do not, asks for the rollback and says so.
+// Judges whether a run helped: its playbook's conditions must hold for their time on what was
+// observed after the run ended. Where they do not, asks for the rollback and says so.
 #include <string>
 #include <vector>
 
@@ -9,8 +9,8 @@
 
 namespace selfheal {
 
-// Progress of one condition. Soft but for what the events say: a restart from events alone begins the
-// holding time again, which can only make a verdict later, never wrong.
+// Progress of one condition. Soft but for what the events say: a restart from events alone begins
+// the holding time again, which can only make a verdict later, never wrong.
 struct ConditionProgress {
   TimeMs held_since_ms = 0;
   bool done = false;
