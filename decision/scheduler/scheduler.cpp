@@ -155,9 +155,10 @@ void Scheduler::on_verdict(const Verdict& verdict, const EventPlace& place) {
     row->settled_by = verdict.mode == "observe" ? "observed" : "";
     if (row->phase == "running") ++row->attempts;
   } else if (verdict.verdict == "denied") {
-    const bool by_person = verdict.approved_by != "policy";
-    row->phase = by_person ? "settled" : "failing";
-    row->settled_by = by_person ? "denied" : "";
+    // A person who said no knows already; trouble that is only predicted wakes nobody.
+    const bool quietly = verdict.approved_by != "policy" || row->proactive;
+    row->phase = quietly ? "settled" : "failing";
+    row->settled_by = quietly ? "denied" : "";
     row->reason = verdict.reason;
     row->due_ms = place.tick_ms;
   }
