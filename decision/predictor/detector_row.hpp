@@ -57,8 +57,8 @@ struct T1Row {
   std::array<TailPair, 3> tails{};
   float bucket_sum = 0;            // of the open bucket, relative to core.reference
   std::uint16_t bucket_count = 0;  // saturates; the mean is then of the first 65,535 points
-  std::uint8_t hold = 0;           // points for which lesser alarms are still held back
-  std::uint8_t held_peak = 0;      // the surprise that began the hold, in 1/16 decade
+  std::uint8_t hold = 0;           // points for which further alarms are still held back
+  std::uint8_t held_peak = 0;      // of the alarm that began the hold, in 1/16 decade
 };
 
 struct T2Row {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr float shortest_interval_seconds = 0.05f;
 constexpr float peak_unit = 16;       // held_peak counts 1/16 decades
+constexpr float worse_decades = 2;    // above the peak of a hold: a new alarm all the same
 constexpr float held_decades = 0.5f;  // what a held-back surprise shows at most
 
 std::uint32_t bucket_of(std::uint32_t time_seconds, const DetectorSettings& settings) {
@@ -45,21 +46,21 @@ void flush(Verdict& verdict, T1Row& row, T2Row& wide, const DetectorSettings& se
   take_wide(verdict, wide, mean, start, settings);
 }
 
-// After a surprise only a larger one counts for a while: one disturbance is one alarm, whatever
-// threshold a reader of the scores applies.
+// One disturbance is one alarm: after it only one that is far worse counts for a while. Held-back
+// surprises show a low score, so that this holds for a reader's own threshold too.
 void hold_back(Verdict& verdict, T1Row& row, const DetectorSettings& settings) {
   if (row.hold > 0) --row.hold;
-  const auto peak = static_cast<std::uint8_t>(std::min(verdict.decades * peak_unit, 255.0f));
-  if (row.hold > 0 && peak <= row.held_peak) {
-    verdict.held = verdict.decades > 0;
+  const float scaled = std::min(verdict.decades * peak_unit, 255.0f);
+  if (row.hold > 0 && scaled <= static_cast<float>(row.held_peak) + worse_decades * peak_unit) {
+    verdict.held = verdict.decades >= settings.threshold_decades;
     verdict.score = static_cast<float>(anomaly_score(std::min(verdict.decades, held_decades)));
     return;
   }
   verdict.score = static_cast<float>(anomaly_score(verdict.decades));
   verdict.alarm = verdict.decades >= settings.threshold_decades;
-  if (peak == 0) return;
+  if (!verdict.alarm) return;
   row.hold = settings.hold_points;
-  row.held_peak = peak;
+  row.held_peak = static_cast<std::uint8_t>(scaled);
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ inline constexpr float severe_threshold_decades = 4.0f;
 
 struct DetectorSettings {
   std::uint32_t bucket_seconds = 60;  // width of T2's buckets, >= 1
-  std::uint8_t hold_points = 125;     // points after an alarm during which only a worse one counts
+  std::uint8_t hold_points = 150;     // after an alarm, when only one 2 decades worse counts
   float threshold_decades = shipped_threshold_decades;
   RiseLimit rise;  // log_rise 0 where a rise is no trouble
 };
@@ -30,7 +30,7 @@ struct Verdict {
   float decades = 0;           // surprise, comparable between series of any interval; >= 0
   float score = 0;             // anomaly score in [0, 1); held back after an alarm
   bool alarm = false;          // decades reach the threshold and are not held back
-  bool held = false;           // a surprise, but no larger than the one that began the hold
+  bool held = false;           // would have been an alarm, but belongs to the one before
   std::int8_t direction = 0;   // of the larger surprise: +1 above, -1 below, 0 none
   bool bucket_closed = false;  // T2 has taken a value: the fields below are of it
   bool stuck = false;
