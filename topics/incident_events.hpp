@@ -132,6 +132,7 @@ struct Diagnosis {
   std::map<std::string, std::string> labels;
   bool stale = false;
   std::string evidence;  // a short text for a person
+  std::string signal_id;  // of the signal behind it; one id counts once
   std::int64_t signal_time_ms = 0;
   static constexpr auto fields() {
     return std::tuple{field("code", &Diagnosis::code),
@@ -145,6 +146,7 @@ struct Diagnosis {
                       field("labels", &Diagnosis::labels),
                       field("stale", &Diagnosis::stale),
                       field("evidence", &Diagnosis::evidence),
+                      field("signal_id", &Diagnosis::signal_id),
                       field("signal_time_ms", &Diagnosis::signal_time_ms)};
   }
   bool operator==(const Diagnosis&) const = default;

@@ -325,6 +325,22 @@ struct Forwarded {
   bool operator==(const Forwarded&) const = default;
 };
 
+// A forward from another shard was taken in; a second copy of it will not be.
+struct ForwardTaken {
+  static constexpr const char* kName = "forward_taken";
+  std::int64_t source_shard = 0;
+  std::int64_t source_seq = 0;
+  std::int64_t source_k = 0;
+  std::int64_t signals = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("source_shard", &ForwardTaken::source_shard),
+                      field("source_seq", &ForwardTaken::source_seq),
+                      field("source_k", &ForwardTaken::source_k),
+                      field("signals", &ForwardTaken::signals)};
+  }
+  bool operator==(const ForwardTaken&) const = default;
+};
+
 // Another configuration took effect at this cut.
 struct SettingsActivated {
   static constexpr const char* kName = "settings_activated";

@@ -14,6 +14,8 @@ constexpr DurationMs control_age_ms_max = 10 * 60 * 1000;
 // Nonces are kept for longer than a message may be old.
 constexpr DurationMs nonce_kept_ms = one_hour_ms;
 constexpr DurationMs start_window_ms = 60 * 1000;
+// Held proposals moved in one cut, so that a batch stays within a record; the others stay due.
+constexpr std::size_t moves_per_cut_max = 50;
 
 std::string number(double value) { return dump(Json(value)); }
 std::string number(std::int64_t value) { return std::to_string(value); }
@@ -379,7 +381,9 @@ void Approver::move_held(Token& token) {
   for (const auto& [id, held] : held_.rows()) {
     const bool window = held.state == "held_for_window" && held.window_ms > 0 &&
                         held.window_ms <= now_ms;
-    if (held.expires_ms <= now_ms || window) due.push_back(held);
+    if (held.expires_ms > now_ms && !window) continue;
+    due.push_back(held);
+    if (due.size() >= moves_per_cut_max) break;
   }
   for (const HeldProposal& held : due) {
     if (held.expires_ms <= now_ms) {

@@ -14,6 +14,8 @@ const std::string counters_key = "all";
 constexpr double incident_likelihood_min = 0.5;
 // A settled incident that nobody has said anything about for this long has passed.
 constexpr DurationMs quiet_ms_max = one_hour_ms;
+// Incidents moved in one cut: a proposal with its verdict takes some 6 KB of the batch.
+constexpr std::size_t moves_per_cut_max = 40;
 
 std::string subject_key(const std::string& service, const std::string& resource_id) {
   return service + "\n" + resource_id;
@@ -265,6 +267,7 @@ void Scheduler::decide(Token& token) {
     if ((moves && row.due_ms <= token.cut.tick_ms) || quiet) due.push_back(id);
   }
   take_troubles(token);
+  if (due.size() > moves_per_cut_max) due.resize(moves_per_cut_max);
   for (const std::string& id : due) move(token, id);
 }
 
