@@ -65,7 +65,6 @@ void CutPlanner::fill(Token& token, CutSupply& supply) const {
     }
     token.controls.push_back(std::move(input));
   }
-  for (auto& owner : supply.signals.owners) token.keep_alive.push_back(std::move(owner));
 }
 
 Token CutPlanner::plan(const Chain& chain, CutSupply supply) const {
