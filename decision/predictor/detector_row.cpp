@@ -27,7 +27,9 @@ struct Point {
   float x = 0;        // relative to the reference
   float clipped = 0;  // x, or the edge of the plausible where it is far outside
   float floor = 0;    // variance below which only rounding is seen
-  float rate = 1;     // 1/min(count, horizon)
+  // The floor used to clip. That of one huge value would be huge as well, and let it pass.
+  float clip_floor = 0;
+  float rate = 1;  // 1/min(count, horizon)
   float dt_seconds = 0;
   float residual_10 = 0;
   float log_variance = 0;
@@ -42,7 +44,7 @@ struct Seen {
   bool below = false;
 };
 
-Seen see(Spread& spread, float x, float floor, float rate, bool clip) {
+Seen see(Spread& spread, float x, float floor, float clip_floor, float rate, bool clip) {
   Seen seen;
   float error = x - spread.mean;
   seen.below = error < 0;
@@ -52,8 +54,9 @@ Seen see(Spread& spread, float x, float floor, float rate, bool clip) {
   } else if (error != 0) {
     seen.height = log_height(400.0f);  // no spread known at all: 20 deviations
   }
-  if (clip && squared(error) > 16 * spread_squared) {
-    const float edge = 4 * std::sqrt(spread_squared);
+  const float largest_squared = 16 * (spread.variance + clip_floor);
+  if (clip && squared(error) > largest_squared) {
+    const float edge = std::sqrt(largest_squared);
     error = std::clamp(error, -edge, edge);
   }
   spread.mean += rate * error;
@@ -95,7 +98,7 @@ void clip_outlier(const SeriesCore& core, Point& point, float& step) {
   point.clipped = point.x;
   if (core.count <= settled) return;
   const float edge =
-      100 * std::sqrt(core.residual_10.variance + core.level_30.variance + point.floor);
+      100 * std::sqrt(core.residual_10.variance + core.level_30.variance + point.clip_floor);
   const float away = point.x - core.level_30.mean;
   if (std::abs(step) <= edge) return;
   if (std::abs(away) > edge) point.clipped = core.level_30.mean + std::clamp(away, -edge, edge);
@@ -116,6 +119,8 @@ Point advance(SeriesCore& core, double value, std::uint32_t time_seconds) {
   point.x = static_cast<float>(bounded - core.reference);
   const float magnitude = static_cast<float>(bounded);
   point.floor = squared(1e-6f * magnitude);
+  const float usual = core.residual_10.variance + core.level_30.variance;
+  point.clip_floor = usual > 0 ? std::min(point.floor, usual) : point.floor;
   point.rate = 1.0f / static_cast<float>(std::min(core.count, horizon));
   pass_time(core, time_seconds, point);
   if (point.gap) {
@@ -140,14 +145,15 @@ Point advance(SeriesCore& core, double value, std::uint32_t time_seconds) {
 void look(SeriesCore& core, TailPair* tails, const Point& point, SurpriseSum& sum) {
   const bool clip = core.count > settled;
   const TailRate rate = tail_rate(core.count);
-  Seen seen = see(core.residual_10, point.residual_10, point.floor, point.rate, clip);
+  Seen seen =
+      see(core.residual_10, point.residual_10, point.floor, point.clip_floor, point.rate, clip);
   sum.add(learn(tails[0], seen.height, seen.below, rate), seen.below);
-  seen = see(core.level_30, core.mean_30, point.floor, point.rate, clip);
+  seen = see(core.level_30, core.mean_30, point.floor, point.clip_floor, point.rate, clip);
   sum.add(learn(tails[1], seen.height, seen.below, rate), seen.below);
   if (core.count < variance_from) return;
   const std::uint32_t looks = core.count - variance_from + 1;
   const float variance_rate = 1.0f / static_cast<float>(std::min(looks, horizon));
-  seen = see(core.log_variance, point.log_variance, 1e-6f, variance_rate, looks > settled);
+  seen = see(core.log_variance, point.log_variance, 1e-6f, 1e-6f, variance_rate, looks > settled);
   const float surprise = learn(tails[2], seen.height, seen.below, rate);
   // A more lively series is "above" whatever the level does; it must not hide a drop.
   sum.add(surprise, seen.below, 0.5f);
@@ -188,7 +194,8 @@ void look_at_season(T2Row& row, const Point& point, std::uint32_t time_seconds, 
     if (row.seasonal_count < UINT16_MAX) ++row.seasonal_count;
     const std::uint32_t looks = row.seasonal_count;
     const float rate = 1.0f / static_cast<float>(std::min(looks, horizon));
-    const Seen seen = see(row.seasonal, row.season_residual, point.floor, rate, looks > settled);
+    const Seen seen = see(row.seasonal, row.season_residual, point.floor, point.clip_floor, rate,
+                          looks > settled);
     sum.add(learn(row.tails[3], seen.height, seen.below, tail_rate(looks)), seen.below);
   }
   learn_season(row, point.clipped, point.dt_seconds, season);
