@@ -49,7 +49,9 @@ Seen see(Spread& spread, float x, float floor, float clip_floor, float rate, boo
   float error = x - spread.mean;
   seen.below = error < 0;
   const float spread_squared = spread.variance + floor;
-  if (spread_squared > 0) {
+  if (rate > 0.4f) {
+    seen.height = 0;  // of two values nobody knows how much they vary
+  } else if (spread_squared > 0) {
     seen.height = log_height(std::min(squared(error) / spread_squared, 1e12f));
   } else if (error != 0) {
     seen.height = log_height(400.0f);  // no spread known at all: 20 deviations
@@ -141,6 +143,12 @@ Point advance(SeriesCore& core, double value, std::uint32_t time_seconds) {
   return point;
 }
 
+// While little has been seen, a rank among n values cannot be rarer than 1/n.
+float cold_cap(std::uint32_t count, float decades) {
+  if (count >= cold_points) return decades;
+  return std::min(decades, 0.3f + 0.43429448f * piecewise_log(static_cast<float>(count)));
+}
+
 // The views that T1 and T2 share; `tails` are the first three of either row.
 void look(SeriesCore& core, TailPair* tails, const Point& point, SurpriseSum& sum) {
   const bool clip = core.count > settled;
@@ -157,13 +165,6 @@ void look(SeriesCore& core, TailPair* tails, const Point& point, SurpriseSum& su
   const float surprise = learn(tails[2], seen.height, seen.below, rate);
   // A more lively series is "above" whatever the level does; it must not hide a drop.
   sum.add(surprise, seen.below, 0.5f);
-}
-
-// While little has been seen, a rank among n values cannot be rarer than 1/n.
-float cold_cap(const SeriesCore& core, float decades) {
-  if (core.count >= cold_points) return decades;
-  const float cap = 0.3f + 0.43429448f * piecewise_log(static_cast<float>(core.count));
-  return std::min(decades, cap);
 }
 
 // On when a series that used to vary repeats one value for much longer than it ever has. Zero is
@@ -196,7 +197,9 @@ void look_at_season(T2Row& row, const Point& point, std::uint32_t time_seconds, 
     const float rate = 1.0f / static_cast<float>(std::min(looks, horizon));
     const Seen seen = see(row.seasonal, row.season_residual, point.floor, point.clip_floor, rate,
                           looks > settled);
-    sum.add(learn(row.tails[3], seen.height, seen.below, tail_rate(looks)), seen.below);
+    // This view is a day younger than the row, and needs a cap of its own.
+    const float surprise = learn(row.tails[3], seen.height, seen.below, tail_rate(looks));
+    sum.add(cold_cap(looks, surprise), seen.below);
   }
   learn_season(row, point.clipped, point.dt_seconds, season);
 }
@@ -212,7 +215,7 @@ Surprise update(T1Row& row, double value, std::uint32_t time_seconds) {
   SurpriseSum sum;
   look(row.core, row.tails.data(), point, sum);
   surprise.used = true;
-  surprise.decades = cold_cap(row.core, sum.decades());
+  surprise.decades = cold_cap(row.core.count, sum.decades());
   surprise.direction = surprise.decades > 0 ? sum.direction() : std::int8_t{0};
   return surprise;
 }
@@ -236,7 +239,7 @@ Surprise update(T2Row& row, double value, std::uint32_t time_seconds, const Rise
   look_at_season(row, point, time_seconds, sum);
   surprise.stuck = follow_run(row, point, value);
   surprise.used = true;
-  surprise.decades = cold_cap(row.core, sum.decades());
+  surprise.decades = cold_cap(row.core.count, sum.decades());
   surprise.direction = surprise.decades > 0 ? sum.direction() : std::int8_t{0};
   return surprise;
 }
