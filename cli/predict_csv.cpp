@@ -135,7 +135,7 @@ std::string place_of(const fs::path& file, std::uint64_t line) {
   return file.string() + ":" + std::to_string(line);
 }
 
-// The rows of one open file. The rows live on the heap of nobody: two structs on the stack.
+// Scores the rows of one open file.
 Result<PredictSummary> score_rows(std::istream& in, std::ostream& out, const fs::path& input,
                                   const DetectorSettings& settings) {
   std::string line;
