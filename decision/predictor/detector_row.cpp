@@ -1,7 +1,6 @@
 #include "decision/predictor/detector_row.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -158,6 +157,7 @@ void look(SeriesCore& core, TailPair* tails, const Point& point, SurpriseSum& su
   sum.add(learn(tails[0], seen.height, seen.below, rate), seen.below);
   seen = see(core.level_30, core.mean_30, point.floor, point.clip_floor, point.rate, clip);
   sum.add(learn(tails[1], seen.height, seen.below, rate), seen.below);
+  // Before this the short variance has not forgotten how it began.
   if (core.count < variance_from) return;
   const std::uint32_t looks = core.count - variance_from + 1;
   const float variance_rate = 1.0f / static_cast<float>(std::min(looks, horizon));
@@ -190,6 +190,7 @@ void look_at_season(T2Row& row, const Point& point, std::uint32_t time_seconds, 
   const bool usable = season.complete && row.first_day == 0;
   if (usable) {
     const float residual = point.clipped - season.value;
+    // After a gap the smoothed residual is of another time; begin from what is usual.
     if (point.gap) row.season_residual = row.seasonal.mean;
     row.season_residual += (residual - row.season_residual) * (1.0f / 6);
     if (row.seasonal_count < UINT16_MAX) ++row.seasonal_count;
@@ -211,6 +212,7 @@ Surprise update(T1Row& row, double value, std::uint32_t time_seconds) {
   if (!std::isfinite(value)) return surprise;
   if (row.core.count == 0) start_tails(row.tails);
   const Point point = advance(row.core, value, time_seconds);
+  // The open bucket is held relative to the reference, which may just have moved.
   row.bucket_sum -= point.rebased * static_cast<float>(row.bucket_count);
   SurpriseSum sum;
   look(row.core, row.tails.data(), point, sum);
@@ -245,6 +247,7 @@ Surprise update(T2Row& row, double value, std::uint32_t time_seconds, const Rise
 }
 
 void accept_level(T2Row& row) {
+  // The mask alone decides what is known; the bytes are cleared so that equal rows are equal bytes.
   row.season_mask = 0;
   row.season.fill(0);
   row.hour_count = 0;
