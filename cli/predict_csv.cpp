@@ -23,6 +23,7 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// No quoting: neither a timestamp nor a number needs it.
 std::vector<std::string_view> fields_of(std::string_view line) {
   std::vector<std::string_view> fields;
   for (;;) {
@@ -101,6 +102,7 @@ std::optional<std::uint32_t> parse_time(std::string_view text) {
   return static_cast<std::uint32_t>(seconds);
 }
 
+// Empty, not a number or infinite: no value, which is no error in a recording.
 std::optional<double> parse_value(std::string_view text) {
   if (!text.empty() && text.front() == '+') text.remove_prefix(1);
   double value = 0;
@@ -135,7 +137,7 @@ std::string place_of(const fs::path& file, std::uint64_t line) {
   return file.string() + ":" + std::to_string(line);
 }
 
-// The rows of one open file. The rows live on the heap of nobody: two structs on the stack.
+// Scores the rows of one open file.
 Result<PredictSummary> score_rows(std::istream& in, std::ostream& out, const fs::path& input,
                                   const DetectorSettings& settings) {
   std::string line;
@@ -171,6 +173,7 @@ Result<PredictSummary> score_rows(std::istream& in, std::ostream& out, const fs:
     } else {
       ++summary.skipped;
     }
+    // The shortest digits that read back as the same float, so that results compare by bytes.
     char digits[32];
     const auto end = std::to_chars(digits, digits + sizeof digits, score).ptr;
     out << fields[columns->timestamp] << ',' << fields[columns->value] << ','
@@ -222,6 +225,7 @@ Result<PredictSummary> predict_tree(const fs::path& input_directory,
     return Error{ErrorCode::not_found,
                  "cannot read " + input_directory.string() + ": " + failure.message()};
   }
+  // Directories list in any order; which error comes first should not depend on it.
   std::sort(inputs.begin(), inputs.end());
   PredictSummary total;
   for (const fs::path& input : inputs) {

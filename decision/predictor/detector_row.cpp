@@ -1,7 +1,6 @@
 #include "decision/predictor/detector_row.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstdint>
 
@@ -27,7 +26,9 @@ struct Point {
   float x = 0;        // relative to the reference
   float clipped = 0;  // x, or the edge of the plausible where it is far outside
   float floor = 0;    // variance below which only rounding is seen
-  float rate = 1;     // 1/min(count, horizon)
+  // The floor used to clip. That of one huge value would be huge as well, and let it pass.
+  float clip_floor = 0;
+  float rate = 1;  // 1/min(count, horizon)
   float dt_seconds = 0;
   float residual_10 = 0;
   float log_variance = 0;
@@ -42,18 +43,21 @@ struct Seen {
   bool below = false;
 };
 
-Seen see(Spread& spread, float x, float floor, float rate, bool clip) {
+Seen see(Spread& spread, float x, float floor, float clip_floor, float rate, bool clip) {
   Seen seen;
   float error = x - spread.mean;
   seen.below = error < 0;
   const float spread_squared = spread.variance + floor;
-  if (spread_squared > 0) {
+  if (rate > 0.4f) {
+    seen.height = 0;  // of two values nobody knows how much they vary
+  } else if (spread_squared > 0) {
     seen.height = log_height(std::min(squared(error) / spread_squared, 1e12f));
   } else if (error != 0) {
     seen.height = log_height(400.0f);  // no spread known at all: 20 deviations
   }
-  if (clip && squared(error) > 16 * spread_squared) {
-    const float edge = 4 * std::sqrt(spread_squared);
+  const float largest_squared = 16 * (spread.variance + clip_floor);
+  if (clip && squared(error) > largest_squared) {
+    const float edge = std::sqrt(largest_squared);
     error = std::clamp(error, -edge, edge);
   }
   spread.mean += rate * error;
@@ -95,7 +99,7 @@ void clip_outlier(const SeriesCore& core, Point& point, float& step) {
   point.clipped = point.x;
   if (core.count <= settled) return;
   const float edge =
-      100 * std::sqrt(core.residual_10.variance + core.level_30.variance + point.floor);
+      100 * std::sqrt(core.residual_10.variance + core.level_30.variance + point.clip_floor);
   const float away = point.x - core.level_30.mean;
   if (std::abs(step) <= edge) return;
   if (std::abs(away) > edge) point.clipped = core.level_30.mean + std::clamp(away, -edge, edge);
@@ -116,6 +120,8 @@ Point advance(SeriesCore& core, double value, std::uint32_t time_seconds) {
   point.x = static_cast<float>(bounded - core.reference);
   const float magnitude = static_cast<float>(bounded);
   point.floor = squared(1e-6f * magnitude);
+  const float usual = core.residual_10.variance + core.level_30.variance;
+  point.clip_floor = usual > 0 ? std::min(point.floor, usual) : point.floor;
   point.rate = 1.0f / static_cast<float>(std::min(core.count, horizon));
   pass_time(core, time_seconds, point);
   if (point.gap) {
@@ -136,28 +142,29 @@ Point advance(SeriesCore& core, double value, std::uint32_t time_seconds) {
   return point;
 }
 
+// While little has been seen, a rank among n values cannot be rarer than 1/n.
+float cold_cap(std::uint32_t count, float decades) {
+  if (count >= cold_points) return decades;
+  return std::min(decades, 0.3f + 0.43429448f * piecewise_log(static_cast<float>(count)));
+}
+
 // The views that T1 and T2 share; `tails` are the first three of either row.
 void look(SeriesCore& core, TailPair* tails, const Point& point, SurpriseSum& sum) {
   const bool clip = core.count > settled;
   const TailRate rate = tail_rate(core.count);
-  Seen seen = see(core.residual_10, point.residual_10, point.floor, point.rate, clip);
+  Seen seen =
+      see(core.residual_10, point.residual_10, point.floor, point.clip_floor, point.rate, clip);
   sum.add(learn(tails[0], seen.height, seen.below, rate), seen.below);
-  seen = see(core.level_30, core.mean_30, point.floor, point.rate, clip);
+  seen = see(core.level_30, core.mean_30, point.floor, point.clip_floor, point.rate, clip);
   sum.add(learn(tails[1], seen.height, seen.below, rate), seen.below);
+  // Before this the short variance has not forgotten how it began.
   if (core.count < variance_from) return;
   const std::uint32_t looks = core.count - variance_from + 1;
   const float variance_rate = 1.0f / static_cast<float>(std::min(looks, horizon));
-  seen = see(core.log_variance, point.log_variance, 1e-6f, variance_rate, looks > settled);
+  seen = see(core.log_variance, point.log_variance, 1e-6f, 1e-6f, variance_rate, looks > settled);
   const float surprise = learn(tails[2], seen.height, seen.below, rate);
   // A more lively series is "above" whatever the level does; it must not hide a drop.
   sum.add(surprise, seen.below, 0.5f);
-}
-
-// While little has been seen, a rank among n values cannot be rarer than 1/n.
-float cold_cap(const SeriesCore& core, float decades) {
-  if (core.count >= cold_points) return decades;
-  const float cap = 0.3f + 0.43429448f * piecewise_log(static_cast<float>(core.count));
-  return std::min(decades, cap);
 }
 
 // On when a series that used to vary repeats one value for much longer than it ever has. Zero is
@@ -183,13 +190,17 @@ void look_at_season(T2Row& row, const Point& point, std::uint32_t time_seconds, 
   const bool usable = season.complete && row.first_day == 0;
   if (usable) {
     const float residual = point.clipped - season.value;
+    // After a gap the smoothed residual is of another time; begin from what is usual.
     if (point.gap) row.season_residual = row.seasonal.mean;
     row.season_residual += (residual - row.season_residual) * (1.0f / 6);
     if (row.seasonal_count < UINT16_MAX) ++row.seasonal_count;
     const std::uint32_t looks = row.seasonal_count;
     const float rate = 1.0f / static_cast<float>(std::min(looks, horizon));
-    const Seen seen = see(row.seasonal, row.season_residual, point.floor, rate, looks > settled);
-    sum.add(learn(row.tails[3], seen.height, seen.below, tail_rate(looks)), seen.below);
+    const Seen seen = see(row.seasonal, row.season_residual, point.floor, point.clip_floor, rate,
+                          looks > settled);
+    // This view is a day younger than the row, and needs a cap of its own.
+    const float surprise = learn(row.tails[3], seen.height, seen.below, tail_rate(looks));
+    sum.add(cold_cap(looks, surprise), seen.below);
   }
   learn_season(row, point.clipped, point.dt_seconds, season);
 }
@@ -201,11 +212,12 @@ Surprise update(T1Row& row, double value, std::uint32_t time_seconds) {
   if (!std::isfinite(value)) return surprise;
   if (row.core.count == 0) start_tails(row.tails);
   const Point point = advance(row.core, value, time_seconds);
+  // The open bucket is held relative to the reference, which may just have moved.
   row.bucket_sum -= point.rebased * static_cast<float>(row.bucket_count);
   SurpriseSum sum;
   look(row.core, row.tails.data(), point, sum);
   surprise.used = true;
-  surprise.decades = cold_cap(row.core, sum.decades());
+  surprise.decades = cold_cap(row.core.count, sum.decades());
   surprise.direction = surprise.decades > 0 ? sum.direction() : std::int8_t{0};
   return surprise;
 }
@@ -229,12 +241,13 @@ Surprise update(T2Row& row, double value, std::uint32_t time_seconds, const Rise
   look_at_season(row, point, time_seconds, sum);
   surprise.stuck = follow_run(row, point, value);
   surprise.used = true;
-  surprise.decades = cold_cap(row.core, sum.decades());
+  surprise.decades = cold_cap(row.core.count, sum.decades());
   surprise.direction = surprise.decades > 0 ? sum.direction() : std::int8_t{0};
   return surprise;
 }
 
 void accept_level(T2Row& row) {
+  // The mask alone decides what is known; the bytes are cleared so that equal rows are equal bytes.
   row.season_mask = 0;
   row.season.fill(0);
   row.hour_count = 0;

@@ -7,6 +7,7 @@
 namespace selfheal {
 namespace {
 
+// Log odds of trouble, linear in the severity.
 constexpr double middle_decades = 3;
 constexpr double log_odds_at_middle = -1.34;
 constexpr double log_odds_per_decade = 0.75;
@@ -18,6 +19,7 @@ constexpr double episode_from = 2;
 constexpr std::uint16_t severity_points = 10;
 constexpr std::uint16_t quiet_points = 50;
 
+// Also right for NaN, which compares false: the least severity.
 double log_odds(double severity_decades) {
   const double severity = severity_decades > 0 ? std::min(severity_decades, largest_severity) : 0.0;
   return log_odds_at_middle + log_odds_per_decade * (severity - middle_decades);
@@ -37,6 +39,7 @@ void learn_outcome(LikelihoodOffset& learned, double severity_decades, bool came
   const double expected = likelihood(severity_decades, learned);
   const double information = static_cast<double>(learned.information) + expected * (1 - expected);
   const double step = ((came_true ? 1.0 : 0.0) - expected) / (information + prior_information);
+  // Later outcomes move the offset less, as they should: there are more before them.
   learned.information = static_cast<float>(information);
   learned.offset = static_cast<float>(
       std::clamp(static_cast<double>(learned.offset) + step, -largest_offset, largest_offset));
@@ -55,6 +58,7 @@ EpisodeStep follow_episode(EpisodeRow& row, double decades) {
     row = EpisodeRow{};
     return EpisodeStep::ended;
   }
+  // What comes later may be the trouble itself; the prediction has to be made before.
   if (row.points > severity_points) return EpisodeStep::running;
   row.severity_decades = std::max(row.severity_decades, static_cast<float>(decades));
   return row.points == severity_points ? EpisodeStep::severity_final : EpisodeStep::running;

@@ -25,6 +25,7 @@ float squared(float x) {
 void learn_variance(RiseRow& row, float log_ratio) {
   unsigned count = std::min((row.packed & count_mask) + 1, count_limit);
   unsigned in_block = (row.packed >> block_shift) & 7u;
+  // Clipped, so that a burst does not make the rule deaf to the rise that may follow it.
   const float sigma = std::sqrt(std::max(row.variance, smallest_sigma_squared));
   const float clipped = std::clamp(log_ratio, -3 * sigma, 3 * sigma);
   const float rate = 1.0f / static_cast<float>(count);
@@ -64,7 +65,9 @@ Edge update(RiseRow& row, double ratio, const RiseLimit& limit) {
     row.score =
         std::clamp(row.score + std::clamp(gain, -largest_gain, largest_gain), 0.0f, 2 * limit.cost);
   }
+  // From half-way on the ratios may be of a rise, and say nothing of how it usually varies.
   if (!row.on() && row.score < limit.cost * 0.5f) learn_variance(row, log_ratio);
+  // The mean keeps a smaller rise, whose score also climbs in the end, from being reported.
   if (!row.on() && row.score >= limit.cost && row.mean_8 > 0.6f * limit.log_rise) {
     row.packed = static_cast<std::uint16_t>(row.packed | on_bit);
     return Edge::on;

@@ -65,9 +65,11 @@ void learn_season(T2Row& row, float x, float dt_seconds, const SeasonView& seaso
     mean += (x - mean) * rate;
     row.season_mask |= 1u << row.hour;
   } else {
+    // At first the mean of all values so far, then a week's memory.
     const float per_hour = static_cast<float>(row.core.count) * (1.0f / 24);
     const float rate = std::min(
         0.5f, std::max(dt_seconds * (1.0f / memory_seconds), 1.0f / (row.hour_count + per_hour)));
+    // One outage must not become what is expected of the hour tomorrow.
     const float edge = 4 * std::sqrt(row.core.level_30.variance + row.core.residual_10.variance);
     mean += rate * std::clamp(x - season.value, -edge, edge);
   }

@@ -19,6 +19,7 @@ std::uint32_t bucket_of(std::uint32_t time_seconds, const DetectorSettings& sett
 
 // Joins the surprise of a row into the verdict, on the common scale.
 void join(Observation& verdict, const Surprise& surprise, const SeriesCore& core) {
+  // The offset is taken off the surprise rather than added to every threshold.
   const float decades = surprise.decades - interval_decades(core.interval_seconds);
   if (surprise.decades > 0 && decades > verdict.decades) {
     verdict.decades = decades;
@@ -79,6 +80,7 @@ Observation observe(T1Row& row, T2Row* wide, double value, std::uint32_t time_se
                 const DetectorSettings& settings) {
   Observation verdict;
   if (!std::isfinite(value)) return verdict;
+  // The value belongs to a later (or, with a clock set back, another) bucket: close the open one.
   if (wide != nullptr && row.bucket_count > 0 &&
       bucket_of(time_seconds, settings) != bucket_of(row.core.time_seconds, settings)) {
     flush(verdict, row, *wide, settings);

@@ -2,6 +2,7 @@
 // The detector of one series: T1 on every point, T2 on the means of time buckets (on the points
 // themselves where they come slower), joined into one surprise and one anomaly score.
 // Pure: the same rows and values give the same bits. Not thread-safe: one row has one writer.
+#include <cstddef>
 #include <cstdint>
 
 #include "decision/predictor/detector_row.hpp"

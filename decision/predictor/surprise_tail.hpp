@@ -56,8 +56,10 @@ inline void lower_quantile(Tail& tail, const TailRate& rate) {
 // Takes a height on one side and returns its surprise in decades: 0 below the tracked 98 % point.
 // Going up 49 steps for 1 down is what makes the tracked point the 98 % one.
 inline float learn(TailPair& pair, std::uint32_t height, bool below, const TailRate& rate) {
-  Tail& tail = pair[below ? 1 : 0];
-  lower_quantile(pair[below ? 0 : 1], rate);
+  // Indexed, not branched on: the side is a coin flip and would be mispredicted half of the time.
+  const auto side = static_cast<std::size_t>(below);
+  Tail& tail = pair[side];
+  lower_quantile(pair[1 - side], rate);
   if (height <= tail.quantile) {
     lower_quantile(tail, rate);
     return 0;
@@ -84,6 +86,7 @@ inline float learn(TailPair& pair, std::uint32_t height, bool below, const TailR
 class SurpriseSum {
  public:
   void add(float surprise, bool below, float side_weight = 1.0f) {
+    if (surprise == 0) return;
     squares_ += surprise * surprise;
     side_ += (below ? -surprise : surprise) * side_weight;
   }
