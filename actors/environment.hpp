@@ -1,6 +1,6 @@
 #pragma once
-// What the actors of one process share: the bus, the store, the keys, the clock and the metrics. Made
-// by main, outlives the actor system. Everything in it is thread-safe or constant.
+// What the actors of one process share: the bus, the store, the keys, the clock and the metrics.
+// Made by main, outlives the actor system. Everything in it is thread-safe or constant.
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,12 +28,12 @@ struct Environment {
   std::string build;               // version and commit
   std::string journal_public_key;  // signs claims and batches
   std::string journal_secret_key;
-  std::string forward_key_id;      // name under which the settings list that key
-  std::string settings;            // what this process wants in force, canonical JSON
-  std::string actions_folder;      // of the action shim
+  std::string forward_key_id;  // name under which the settings list that key
+  std::string settings;        // what this process wants in force, canonical JSON
+  std::string actions_folder;  // of the action shim
   std::string secrets_folder;
-  std::string program;             // path of this executable, to start the shim
-  std::function<TimeMs()> now_ms;  // wall clock
+  std::string program;                          // path of this executable, to start the shim
+  std::function<TimeMs()> now_ms;               // wall clock
   std::function<DecodeSignals()> make_decoder;  // one a shard: decoders keep buffers
   CutLimits cut_limits;
   std::int64_t cut_budget_us = 500;

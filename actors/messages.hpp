@@ -1,6 +1,6 @@
 #pragma once
-// What actors of one process say to each other. Small facts have field lists; what is large travels as
-// a shared pointer to something that nobody changes any more.
+// What actors of one process say to each other. Small facts have field lists; what is large travels
+// as a shared pointer to something that nobody changes any more.
 #include <memory>
 #include <string>
 #include <tuple>
@@ -19,17 +19,11 @@ namespace selfheal {
 // A record of the chain that is committed: accepted on reading it back, and delivered.
 struct CommittedRecord {
   JournalRecord record;
-  Chain chain;                               // after it
   std::shared_ptr<const Settings> settings;  // in force for it
   TimeMs oldest_signal_ms = 0;               // append time of the oldest input; 0 without input
   TimeMs append_ms = 0;                      // by the log's clock
   std::vector<std::int64_t> signals_by_type;
   bool live = true;  // false: read again while restoring
-};
-
-// A token with what its way back needs. Only the actor that holds it touches it.
-struct Decided {
-  Token token;
 };
 
 // How a cut ended in the pipeline, for the cutter.
@@ -50,7 +44,11 @@ struct CutDone {
 struct CreditBack {
   static constexpr const char* kName = "credit_back";
   std::int64_t seq = 0;
-  static constexpr auto fields() { return std::tuple{field("seq", &CreditBack::seq)}; }
+  std::int64_t log_time_ms = 0;  // when the log took it, by the log's clock
+  static constexpr auto fields() {
+    return std::tuple{field("seq", &CreditBack::seq),
+                      field("log_time_ms", &CreditBack::log_time_ms)};
+  }
 };
 
 // Asks the bus reader for the next inputs of a shard; answered when there are some.
@@ -132,6 +130,85 @@ struct ShardFault {
   }
 };
 
+// The readers of a shard are wanted at these offsets.
+struct OpenInputs {
+  static constexpr const char* kName = "open_inputs";
+  std::int64_t shard = 0;
+  std::int64_t signals_next = 0;
+  std::int64_t control_next = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("shard", &OpenInputs::shard),
+                      field("signals_next", &OpenInputs::signals_next),
+                      field("control_next", &OpenInputs::control_next)};
+  }
+};
+
+// Whether they are open.
+struct Opened {
+  static constexpr const char* kName = "opened";
+  std::string error;  // empty where it worked
+  static constexpr auto fields() { return std::tuple{field("error", &Opened::error)}; }
+};
+
+// Settings are in the chain.
+struct SettingsInForce {
+  static constexpr const char* kName = "settings_in_force";
+  std::int64_t seq = 0;  // of the record that carries them
+  std::int64_t generation = 0;
+  std::string content;
+  static constexpr auto fields() {
+    return std::tuple{field("seq", &SettingsInForce::seq),
+                      field("generation", &SettingsInForce::generation),
+                      field("content", &SettingsInForce::content)};
+  }
+};
+
+// The rows that a save wanted have been collected.
+struct SaveCollected {
+  static constexpr const char* kName = "save_collected";
+  std::int64_t seq = 0;
+  static constexpr auto fields() { return std::tuple{field("seq", &SaveCollected::seq)}; }
+};
+
+// The shard's journal is no longer to be read back.
+struct UnfollowJournal {
+  static constexpr const char* kName = "unfollow_journal";
+  std::int64_t shard = 0;
+  static constexpr auto fields() { return std::tuple{field("shard", &UnfollowJournal::shard)}; }
+};
+
+struct ReleaseShard {
+  static constexpr const char* kName = "release_shard";
+  std::int64_t shard = 0;
+  static constexpr auto fields() { return std::tuple{field("shard", &ReleaseShard::shard)}; }
+};
+
+// Where a shard stands, for /readyz and the metrics.
+struct ShardState {
+  static constexpr const char* kName = "shard_state";
+  std::int64_t shard = 0;
+  std::string state;  // restoring, claiming, live, draining, parked
+  std::string reason;
+  static constexpr auto fields() {
+    return std::tuple{field("shard", &ShardState::shard), field("state", &ShardState::state),
+                      field("reason", &ShardState::reason)};
+  }
+};
+
+// A cut that a stage could not decide.
+struct FailedCut {
+  Cut cut;
+  std::string stage;
+  std::string reason;
+};
+
+// A record to be left out for good, after it has killed its shard twice.
+struct SkipOrder {
+  Cut cut;                 // of that one record
+  std::string topic_kind;  // signals or control
+  std::string reason;
+};
+
 // Empty commands.
 struct Start {
   static constexpr const char* kName = "start";
@@ -152,8 +229,14 @@ using EffectPtr = std::shared_ptr<const EffectEnded>;
 // Stage changes on their way to the store.
 struct SavePass {
   ShardChanges changes;
+  // The last cut, of which earlier stages have not yet seen what later ones said.
+  std::shared_ptr<const std::vector<Event>> last_events;
+  ShardFacts last_facts;
+  TimeMs last_tick_ms = 0;
 };
 using SavePtr = std::shared_ptr<SavePass>;
+using FailedCutPtr = std::shared_ptr<const FailedCut>;
+using SkipPtr = std::shared_ptr<const SkipOrder>;
 
 }  // namespace selfheal
 
@@ -164,3 +247,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::JournalBatchPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::ChangesPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::EffectPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::SavePtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::FailedCutPtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::SkipPtr)

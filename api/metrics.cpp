@@ -118,7 +118,8 @@ struct Metrics::Families {
 };
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {
-  // What may never happen is shown as 0 from the start, so that a first time is seen as an increase.
+  // What may never happen is shown as 0 from the start, so that a first time is seen as an
+  // increase.
   for (int type = 0; type < signal_type_count; ++type) {
     families_->signals.Add({{"type", std::string(to_string(static_cast<SignalType>(type)))}});
   }
@@ -132,8 +133,7 @@ Metrics::~Metrics() = default;
 void Metrics::count_signals(const std::vector<std::int64_t>& by_type) {
   for (std::size_t type = 0; type < by_type.size(); ++type) {
     if (by_type[type] == 0) continue;
-    families_->signals
-        .Add({{"type", std::string(to_string(static_cast<SignalType>(type)))}})
+    families_->signals.Add({{"type", std::string(to_string(static_cast<SignalType>(type)))}})
         .Increment(static_cast<double>(by_type[type]));
   }
 }
@@ -166,9 +166,13 @@ void Metrics::count_event(const Event& event, TimeMs now_ms) {
   }
 }
 
-void Metrics::observe_commit(double seconds) { families_->commit.Observe(seconds); }
+void Metrics::observe_commit(double seconds) {
+  families_->commit.Observe(seconds);
+}
 
-void Metrics::observe_decide(double seconds) { families_->decide.Observe(seconds); }
+void Metrics::observe_decide(double seconds) {
+  families_->decide.Observe(seconds);
+}
 
 void Metrics::observe_stage(const std::string& stage, double seconds) {
   families_->stage.Add({{"stage", stage}}, stage_buckets).Observe(seconds);

@@ -1,6 +1,6 @@
 #pragma once
-// What the service shows about itself, by prometheus-cpp. Every label set is bounded: names come from
-// our own lists, never from what others send. Thread-safe.
+// What the service shows about itself, by prometheus-cpp. Every label set is bounded: names come
+// from our own lists, never from what others send. Thread-safe.
 #include <cstdint>
 #include <map>
 #include <memory>

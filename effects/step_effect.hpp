@@ -30,7 +30,8 @@ struct EffectContext {
   std::string secrets_folder;  // one file a secret
   std::string program;         // this executable: `program effect-shim` is the shim
   std::function<TimeMs()> now_ms;
-  // Tests end the process at a named point: before_spawn, after_started, after_effect, after_result.
+  // Tests end the process at a named point: before_spawn, after_started, after_effect,
+  // after_result.
   std::function<void(const char* point)> failpoint = [](const char*) {};
 };
 
@@ -50,8 +51,8 @@ struct StepOrder {
   std::vector<std::string> secrets;  // names; values are read here and scrubbed from the output
 };
 
-// Carries the start out and waits for its end. Never throws; what went wrong is in the status. Blocks
-// up to the runtime limit and a little more: a thread of its own.
+// Carries the start out and waits for its end. Never throws; what went wrong is in the status.
+// Blocks up to the runtime limit and a little more: a thread of its own.
 StepResult carry_out(const StepOrder& order, const EffectContext& context);
 
 // What the durable files say of a start whose answer never came.
@@ -81,8 +82,8 @@ struct ProbeAnswer {
 };
 ProbeAnswer look(const Condition& condition, const EffectContext& context);
 
-// The shim's own main: reads one order as JSON from stdin, never from argv (secrets), and leaves the
-// result in the files and on stdout. Returns the process's exit code.
+// The shim's own main: reads one order as JSON from stdin, never from argv (secrets), and leaves
+// the result in the files and on stdout. Returns the process's exit code.
 int effect_shim_main(const EffectContext& context);
 
 }  // namespace selfheal

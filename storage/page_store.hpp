@@ -1,7 +1,7 @@
 #pragma once
-// Where the committed prefix of each shard is kept between starts: its pages, its chain head and the
-// position in the journal, written in one atomic batch. It never holds anything that is not committed
-// in the journal, so it never has to be wiped: what is missing is read from there again.
+// Where the committed prefix of each shard is kept between starts: its pages, its chain head and
+// the position in the journal, written in one atomic batch. It never holds anything that is not
+// committed in the journal, so it never has to be wiped: what is missing is read from there again.
 // Thread-safe.
 #include <cstdint>
 #include <map>
@@ -73,8 +73,8 @@ class MemoryPageStore : public PageStore {
   std::map<std::string, std::string> rows_;
 };
 
-// RocksDB in `folder`, one column family, no write-ahead log: the journal is the log. A second process
-// on the same folder is refused with an error that names it.
+// RocksDB in `folder`, one column family, no write-ahead log: the journal is the log. A second
+// process on the same folder is refused with an error that names it.
 Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder);
 
 // The same read-only, beside a process that may have it open: for command-line tools on a stopped

@@ -131,7 +131,7 @@ struct Diagnosis {
   std::vector<std::string> suggested_playbooks;
   std::map<std::string, std::string> labels;
   bool stale = false;
-  std::string evidence;  // a short text for a person
+  std::string evidence;   // a short text for a person
   std::string signal_id;  // of the signal behind it; one id counts once
   std::int64_t signal_time_ms = 0;
   static constexpr auto fields() {
@@ -319,10 +319,11 @@ struct IncidentNoted {
   bool now_present = false;  // a predicted incident has become real
   double confidence = 0;
   static constexpr auto fields() {
-    return std::tuple{
-        field("incident_id", &IncidentNoted::incident_id), field("code", &IncidentNoted::code),
-        field("service", &IncidentNoted::service), field("note", &IncidentNoted::note),
-        field("now_present", &IncidentNoted::now_present),
+    return std::tuple{field("incident_id", &IncidentNoted::incident_id),
+                      field("code", &IncidentNoted::code),
+                      field("service", &IncidentNoted::service),
+                      field("note", &IncidentNoted::note),
+                      field("now_present", &IncidentNoted::now_present),
                       field("confidence", &IncidentNoted::confidence)};
   }
   bool operator==(const IncidentNoted&) const = default;

@@ -110,8 +110,10 @@ void rest_from_json(const Json& json, JournalRecord& record) {
 
 // How the guard moves: a failed cut halves what may be taken; progress beyond it lifts the guard.
 void guard_after_failure(Chain& chain, const Cut& cut) {
+  // A cut without records failed by its timers or embedded inputs: no record is to blame.
+  if (cut.records() == 0) return;
   PoisonGuard& guard = chain.poison;
-  const bool single = cut.records() <= 1;
+  const bool single = cut.records() == 1;
   guard.single_failures = single ? guard.single_failures + 1 : 0;
   guard.records_max = std::max<std::int64_t>(1, cut.records() / 2);
   guard.signals_until = std::max(guard.signals_until, cut.signals_end);

@@ -225,12 +225,14 @@ struct ProbeRequested {
   std::string action_id;
   std::string purpose;         // verify, precondition or wait_for
   std::int64_t condition = 0;  // index
+  std::int64_t step = 0;       // that waits for it
   std::int64_t valid_until_ms = 0;
   static constexpr auto fields() {
     return std::tuple{field("probe_id", &ProbeRequested::probe_id),
                       field("action_id", &ProbeRequested::action_id),
                       field("purpose", &ProbeRequested::purpose),
                       field("condition", &ProbeRequested::condition),
+                      field("step", &ProbeRequested::step),
                       field("valid_until_ms", &ProbeRequested::valid_until_ms)};
   }
   bool operator==(const ProbeRequested&) const = default;

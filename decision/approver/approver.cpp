@@ -17,9 +17,15 @@ constexpr DurationMs start_window_ms = 60 * 1000;
 // Held proposals moved in one cut, so that a batch stays within a record; the others stay due.
 constexpr std::size_t moves_per_cut_max = 50;
 
-std::string number(double value) { return dump(Json(value)); }
-std::string number(std::int64_t value) { return std::to_string(value); }
-std::string truth(bool value) { return value ? "true" : "false"; }
+std::string number(double value) {
+  return dump(Json(value));
+}
+std::string number(std::int64_t value) {
+  return std::to_string(value);
+}
+std::string truth(bool value) {
+  return value ? "true" : "false";
+}
 
 void add(Verdict& verdict, std::string name, bool passed, std::string value, std::string limit) {
   verdict.checks.push_back({std::move(name), passed, std::move(value), std::move(limit)});
@@ -228,8 +234,7 @@ void Approver::check_policy(const Token& token, const Proposal& proposal, Verdic
       {"impact", proposal.impact},
       {"blast_radius", number(proposal.blast_radius.count)},
       {"confidence", number(proposal.confidence)},
-      {"change_window",
-       truth(in_change_window(settings().change_windows, token.cut.tick_ms))},
+      {"change_window", truth(in_change_window(settings().change_windows, token.cut.tick_ms))},
       {"proactive", truth(proposal.proactive)},
       {"service", proposal.service},
       {"code", proposal.code},
@@ -249,8 +254,8 @@ void Approver::check_preconditions(const Token& token, const Proposal& proposal,
   if (playbook == nullptr) return;
   for (const Condition& condition : playbook->preconditions) {
     if (condition.metric.empty()) continue;  // probes are asked by the runner, before the start
-    const ConditionView view = look_at(condition, proposal.service, observed_, token.cut.tick_ms,
-                                       observed_age_ms_max);
+    const ConditionView view =
+        look_at(condition, proposal.service, observed_, token.cut.tick_ms, observed_age_ms_max);
     add(verdict, "precondition", view.holds, describe(condition) + ": " + view.value, "holds");
   }
 }
@@ -258,8 +263,7 @@ void Approver::check_preconditions(const Token& token, const Proposal& proposal,
 Verdict Approver::examine(const Token& token, const Proposal& proposal) const {
   Verdict verdict{.proposal_id = proposal.proposal_id};
   verdict.approved_by = "policy";
-  verdict.action =
-      proposal.proactive ? "self_heal_execute_proactive" : "self_heal_execute";
+  verdict.action = proposal.proactive ? "self_heal_execute_proactive" : "self_heal_execute";
   verdict.mode = settings().mode;
   verdict.content_hash =
       approval_hash(proposal.playbook_hash, proposal.service, proposal.resource_kind,
@@ -270,8 +274,8 @@ Verdict Approver::examine(const Token& token, const Proposal& proposal) const {
   check_policy(token, proposal, verdict);
   const std::string hard = failed_names(verdict, true);
   const std::string all = failed_names(verdict, false);
-  const bool only_window =
-      proposal.proactive && all.starts_with("change_window ") && all.find(", ") == std::string::npos;
+  const bool only_window = proposal.proactive && all.starts_with("change_window ") &&
+                           all.find(", ") == std::string::npos;
   if (!hard.empty()) {
     verdict.verdict = "denied";
     verdict.reason = "refused: " + hard;
@@ -294,10 +298,9 @@ Verdict Approver::examine(const Token& token, const Proposal& proposal) const {
 
 void Approver::judge(Token& token, const Proposal& proposal, const std::string& cause) {
   const Verdict verdict = examine(token, proposal);
-  const std::string id =
-      emit(token, {proposal.service, proposal.incident_id, cause, verdict});
+  const std::string id = emit(token, {proposal.service, proposal.incident_id, cause, verdict});
   if (verdict.verdict != "held_for_person") return;
-  ApprovalRequested request{proposal.proposal_id,  proposal.incident_id, proposal.playbook,
+  ApprovalRequested request{proposal.proposal_id, proposal.incident_id, proposal.playbook,
                             verdict.content_hash, verdict.reason,       verdict.expires_ms};
   emit(token, {proposal.service, proposal.incident_id, id, request});
 }
@@ -359,14 +362,13 @@ void Approver::take_answer(Token& token, const ControlInput& control) {
   const Proposal& proposal = held.proposal;
   ApprovalAnswered answered{proposal.proposal_id, message.kind,  message.key_id,
                             message.reason,       message.nonce, message.time_ms};
-  const std::string id =
-      emit(token, {proposal.service, proposal.incident_id,
-                   "control:" + std::to_string(control.offset), answered});
+  const std::string id = emit(token, {proposal.service, proposal.incident_id,
+                                      "control:" + std::to_string(control.offset), answered});
   Verdict verdict{.proposal_id = proposal.proposal_id};
   verdict.verdict = message.kind == "approve" ? "approved" : "denied";
   verdict.approved_by = message.key_id;
-  verdict.reason = message.kind == "approve" ? "approved by " + message.key_id
-                                             : "denied by " + message.key_id;
+  verdict.reason =
+      message.kind == "approve" ? "approved by " + message.key_id : "denied by " + message.key_id;
   if (!message.reason.empty()) verdict.reason += ": " + message.reason;
   verdict.action = held.action;
   verdict.policy_hash = held.policy_hash;
@@ -379,8 +381,8 @@ void Approver::move_held(Token& token) {
   const TimeMs now_ms = token.cut.tick_ms;
   std::vector<HeldProposal> due;
   for (const auto& [id, held] : held_.rows()) {
-    const bool window = held.state == "held_for_window" && held.window_ms > 0 &&
-                        held.window_ms <= now_ms;
+    const bool window =
+        held.state == "held_for_window" && held.window_ms > 0 && held.window_ms <= now_ms;
     if (held.expires_ms > now_ms && !window) continue;
     due.push_back(held);
     if (due.size() >= moves_per_cut_max) break;

@@ -1,6 +1,6 @@
 #pragma once
-// Says of each proposal whether it may run: by policy where every check passes, otherwise by a person
-// who answers with a signed message. Every check is recorded with its value and limit.
+// Says of each proposal whether it may run: by policy where every check passes, otherwise by a
+// person who answers with a signed message. Every check is recorded with its value and limit.
 #include <string>
 #include <vector>
 
@@ -96,12 +96,12 @@ class Approver : public Stage {
   void end_held(Token& token, const HeldProposal& held, const std::string& reason);
   std::string breaker_key(const Proposal& proposal) const;
 
-  Table<HeldProposal> held_;     // by proposal id
-  Table<RateRow> rates_;         // by service
-  Table<BreakerRow> breakers_;   // by playbook and resource kind
-  Table<ActiveRun> active_;      // by action id
-  Table<NonceRow> nonces_;       // of the last hour
-  Table<RateRow> starts_;        // one row: run intents of the last minute
+  Table<HeldProposal> held_;    // by proposal id
+  Table<RateRow> rates_;        // by service
+  Table<BreakerRow> breakers_;  // by playbook and resource kind
+  Table<ActiveRun> active_;     // by action id
+  Table<NonceRow> nonces_;      // of the last hour
+  Table<RateRow> starts_;       // one row: run intents of the last minute
   ObservedValues observed_;
 };
 

@@ -66,9 +66,9 @@ PolicyRuling rule(const std::vector<Policy>& policies, const std::string& action
                   const PolicyFacts& facts) {
   for (const Policy& policy : policies) {
     if (policy.action != action) continue;
-    const bool all = std::all_of(
-        policy.conditions.begin(), policy.conditions.end(),
-        [&](const PolicyCondition& condition) { return matches(condition, facts); });
+    const bool all =
+        std::all_of(policy.conditions.begin(), policy.conditions.end(),
+                    [&](const PolicyCondition& condition) { return matches(condition, facts); });
     if (all) return {policy.decision, policy_hash(policy)};
   }
   return {};
@@ -81,8 +81,8 @@ bool in_change_window(const std::vector<ChangeWindow>& windows, TimeMs time_ms) 
   const std::string day = days[static_cast<std::size_t>(time_ms / one_day_ms % 7)];
   const auto minute = static_cast<int>(time_ms % one_day_ms / 60000);
   return std::any_of(windows.begin(), windows.end(), [&](const ChangeWindow& window) {
-    const bool on_day = window.days.empty() || std::find(window.days.begin(), window.days.end(),
-                                                         day) != window.days.end();
+    const bool on_day = window.days.empty() ||
+                        std::find(window.days.begin(), window.days.end(), day) != window.days.end();
     return on_day && minute >= minutes_of(window.from) && minute < minutes_of(window.to);
   });
 }

@@ -17,7 +17,7 @@ const std::vector<std::string>& policy_fields();
 
 struct PolicyRuling {
   std::string decision = "require_approval";  // allow, deny or require_approval
-  std::string hash;                           // of the policy that decided; empty where none matched
+  std::string hash;  // of the policy that decided; empty where none matched
 };
 
 PolicyRuling rule(const std::vector<Policy>& policies, const std::string& action,

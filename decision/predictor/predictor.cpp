@@ -69,8 +69,8 @@ void Predictor::finish_load() {
 void Predictor::configure(std::shared_ptr<const Settings> settings) {
   Stage::configure(settings);
   const PredictorSettings& predictor = settings->predictor;
-  plain_.bucket_seconds = static_cast<std::uint32_t>(std::max<std::int64_t>(
-      1, predictor.bucket.ms / 1000));
+  plain_.bucket_seconds =
+      static_cast<std::uint32_t>(std::max<std::int64_t>(1, predictor.bucket.ms / 1000));
   plain_.rise.log_rise = 0;
   latency_ = plain_;
   latency_.rise = RiseLimit::from_fraction(predictor.latency_rise);
@@ -125,9 +125,9 @@ TimeMs Predictor::next_due_ms() const {
 void Predictor::on_diagnosis(const Diagnosis& diagnosis, const EventPlace& place) {
   if (!diagnosis.signal_id.empty()) seen_.at(diagnosis.signal_id).seen_ms = place.tick_ms;
   if (diagnosis.stale) return;
-  active_.put(trouble_key(diagnosis.service, diagnosis.resource_id, diagnosis.code),
-              {diagnosis.service, diagnosis.resource_id, diagnosis.code, diagnosis.origin,
-               place.tick_ms});
+  active_.put(
+      trouble_key(diagnosis.service, diagnosis.resource_id, diagnosis.code),
+      {diagnosis.service, diagnosis.resource_id, diagnosis.code, diagnosis.origin, place.tick_ms});
   mark_predictions(diagnosis.service, "TP", true);
   if (active_.size() <= active_rows_max) return;
   std::vector<std::string> over;
@@ -319,8 +319,8 @@ void Predictor::diagnose(Token& token, const Signal& signal, Diagnosis diagnosis
   const auto predicted = predictions_.rows().lower_bound(prefix);
   const bool was_predicted =
       predicted != predictions_.rows().end() && predicted->first.starts_with(prefix);
-  const Scored missed{.code = diagnosis.code, .service = diagnosis.service, .source = "builtin",
-                      .score = "FN"};
+  const Scored missed{
+      .code = diagnosis.code, .service = diagnosis.service, .source = "builtin", .score = "FN"};
   const bool counts = diagnosis.origin == "rule" && !diagnosis.stale && !was_predicted;
   const std::string id = emit(token, {diagnosis.service, "", cause_of(signal), diagnosis});
   if (counts) emit(token, {missed.service, "", id, missed});

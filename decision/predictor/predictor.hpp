@@ -26,8 +26,7 @@ struct ActiveTrouble {
   static constexpr auto fields() {
     return std::tuple{field("service", &ActiveTrouble::service),
                       field("resource_id", &ActiveTrouble::resource_id),
-                      field("code", &ActiveTrouble::code),
-                      field("origin", &ActiveTrouble::origin),
+                      field("code", &ActiveTrouble::code), field("origin", &ActiveTrouble::origin),
                       field("said_ms", &ActiveTrouble::said_ms)};
   }
   bool operator==(const ActiveTrouble&) const = default;
@@ -40,8 +39,8 @@ struct OpenPrediction {
   std::string source;
   double likelihood = 0;
   TimeMs deadline_ms = 0;
-  bool acted = false;   // a run was started for it
-  std::string score;    // set when it is known how it ended; said in the next cut
+  bool acted = false;  // a run was started for it
+  std::string score;   // set when it is known how it ended; said in the next cut
   static constexpr auto fields() {
     return std::tuple{field("service", &OpenPrediction::service),
                       field("code", &OpenPrediction::code),

@@ -18,9 +18,13 @@ std::uint32_t seconds_of(TimeMs time_ms) {
   return static_cast<std::uint32_t>(std::clamp<TimeMs>(time_ms / one_second_ms, 0, UINT32_MAX));
 }
 
-std::string number(double value) { return dump(Json(value)); }
+std::string number(double value) {
+  return dump(Json(value));
+}
 
-double mean_of(const RuleBelief& belief) { return belief.alpha / (belief.alpha + belief.beta); }
+double mean_of(const RuleBelief& belief) {
+  return belief.alpha / (belief.alpha + belief.beta);
+}
 
 }  // namespace
 
@@ -190,8 +194,8 @@ void Predictor::apply_rise(Token& token, const Signal& signal, SeriesNumber seri
   }
   const std::uint32_t now_seconds = seconds_of(signal.time_ms);
   const std::uint32_t age_seconds = now_seconds - table_.entry(series).first_seconds;
-  const bool warm = static_cast<DurationMs>(age_seconds) * one_second_ms >=
-                    settings().predictor.warm_up.ms;
+  const bool warm =
+      static_cast<DurationMs>(age_seconds) * one_second_ms >= settings().predictor.warm_up.ms;
   if (!warm || !may_say(token, std::string(signal.service), "", code)) return;
   const T2Row& row = table_.wide(series);
   const RuleBelief* known = beliefs_.find(code + "\nbuiltin");
@@ -224,12 +228,16 @@ void Predictor::take_other(Token& token, const Signal& signal) {
   CHECK(signal.detail != nullptr, "a signal that is no metric lacks its detail");
   switch (signal.type) {
     case SignalType::failure:
-    case SignalType::degradation: return take_failure(token, signal);
-    case SignalType::alert: return take_alert(token, signal);
-    case SignalType::prediction: return take_prediction(token, signal);
+    case SignalType::degradation:
+      return take_failure(token, signal);
+    case SignalType::alert:
+      return take_alert(token, signal);
+    case SignalType::prediction:
+      return take_prediction(token, signal);
     case SignalType::metric:
     case SignalType::heartbeat:
-    case SignalType::dispatch: return;
+    case SignalType::dispatch:
+      return;
   }
 }
 

@@ -77,7 +77,7 @@ double anomaly_score(double decades) {
 }
 
 Observation observe(T1Row& row, T2Row* wide, double value, std::uint32_t time_seconds,
-                const DetectorSettings& settings) {
+                    const DetectorSettings& settings) {
   Observation verdict;
   if (!std::isfinite(value)) return verdict;
   // The value belongs to a later (or, with a clock set back, another) bucket: close the open one.
@@ -104,7 +104,7 @@ Observation observe(T1Row& row, T2Row* wide, double value, std::uint32_t time_se
 }
 
 Observation close_bucket(T1Row& row, T2Row& wide, std::uint32_t now_seconds,
-                     const DetectorSettings& settings) {
+                         const DetectorSettings& settings) {
   Observation verdict;
   if (row.bucket_count == 0 ||
       bucket_of(now_seconds, settings) <= bucket_of(row.core.time_seconds, settings)) {

@@ -41,12 +41,12 @@ struct Observation {
 
 // Takes one value of a series. `wide` is null for series that have no T2 (constants).
 Observation observe(T1Row& row, T2Row* wide, double value, std::uint32_t time_seconds,
-                const DetectorSettings& settings);
+                    const DetectorSettings& settings);
 
 // Closes a bucket that has ended by `now_seconds` although no newer value has come; without one it
 // does nothing. For series that have fallen silent.
 Observation close_bucket(T1Row& row, T2Row& wide, std::uint32_t now_seconds,
-                     const DetectorSettings& settings);
+                         const DetectorSettings& settings);
 
 // Decades added to the threshold for equal alarms a day: log10(300 s / interval), never below 0.
 float interval_decades(float interval_seconds);

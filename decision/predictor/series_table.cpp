@@ -40,7 +40,8 @@ std::uint32_t NameTable::find(std::string_view text) const {
 }
 
 Hash128 SeriesTable::key_of(const Signal& signal) {
-  // Parts are joined with a byte that names cannot hold; long ones are hashed in place of their text.
+  // Parts are joined with a byte that names cannot hold; long ones are hashed in place of their
+  // text.
   std::array<char, 768> buffer;
   std::size_t used = 0;
   const auto add = [&](std::string_view part) {

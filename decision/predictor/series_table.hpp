@@ -1,7 +1,7 @@
 #pragma once
 // All series of a shard: their detector rows in pages, an index by key, and the names behind them.
-// About 340 bytes a series. Rows are numbered in the order in which they were first seen, so that the
-// numbering is the same wherever the same input is decided. Not thread-safe.
+// About 340 bytes a series. Rows are numbered in the order in which they were first seen, so that
+// the numbering is the same wherever the same input is decided. Not thread-safe.
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -46,8 +46,8 @@ class SeriesTable {
  public:
   static constexpr std::size_t page_series = 16;
 
-  // The identity of a series: 128 bits of XXH3 over service, metric, labels and resource. Two series
-  // that collide would be merged; at a million series the chance is below 1e-26.
+  // The identity of a series: 128 bits of XXH3 over service, metric, labels and resource. Two
+  // series that collide would be merged; at a million series the chance is below 1e-26.
   static Hash128 key_of(const Signal& signal);
 
   void prefetch_slot(const Hash128& key) const;
@@ -91,8 +91,8 @@ class SeriesTable {
   std::vector<SeriesEntry> entries_;
   std::vector<SeriesNumber> first_of_service_;  // by service number
   std::vector<std::unique_ptr<Page>> pages_;
-  std::vector<std::uint8_t> changed_;           // by page
-  std::vector<SeriesNumber> index_;             // open addressing, a power of two, at most half full
+  std::vector<std::uint8_t> changed_;  // by page
+  std::vector<SeriesNumber> index_;    // open addressing, a power of two, at most half full
   std::uint32_t services_saved_ = 0;
   std::uint32_t metrics_saved_ = 0;
   std::map<std::uint32_t, std::string> loaded_services_;  // while loading

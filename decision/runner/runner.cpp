@@ -400,6 +400,7 @@ void Runner::ask_probe(Token& token, const std::string& action_id, const std::st
                        .action_id = action_id,
                        .purpose = purpose,
                        .condition = run.condition,
+                       .step = run.step,
                        .valid_until_ms = token.cut.tick_ms + 2 * settings().run.start_valid.ms};
   emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, probe});
 }

@@ -10,7 +10,8 @@ namespace {
 
 const std::string arm_prefix = "scheduler/posterior/";
 const std::string counters_key = "all";
-// Below this a prediction is recorded and scored, and opens nothing: a lone odd series is no incident.
+// Below this a prediction is recorded and scored, and opens nothing: a lone odd series is no
+// incident.
 constexpr double incident_likelihood_min = 0.5;
 // A settled incident that nobody has said anything about for this long has passed.
 constexpr DurationMs quiet_ms_max = one_hour_ms;
@@ -74,8 +75,7 @@ bool Scheduler::load(std::string_view page_key, std::string_view value) {
     return true;
   }
   return counters_.load(page_key, value) || issues_.load(page_key, value) ||
-         observed_.load(page_key, value) ||
-         load_arm(posteriors_, arm_prefix, page_key, value);
+         observed_.load(page_key, value) || load_arm(posteriors_, arm_prefix, page_key, value);
 }
 
 TimeMs Scheduler::next_due_ms() const {
@@ -262,8 +262,8 @@ void Scheduler::decide(Token& token) {
   std::vector<std::string> due;
   for (const auto& [id, row] : incidents_.rows()) {
     const bool moves = row.phase == "open" || row.phase == "recovered" || row.phase == "failing";
-    const bool quiet = row.phase == "settled" &&
-                       row.last_evidence_ms + quiet_ms_max <= token.cut.tick_ms;
+    const bool quiet =
+        row.phase == "settled" && row.last_evidence_ms + quiet_ms_max <= token.cut.tick_ms;
     if ((moves && row.due_ms <= token.cut.tick_ms) || quiet) due.push_back(id);
   }
   take_troubles(token);
@@ -435,9 +435,9 @@ std::vector<Arm> Scheduler::arms_for(const IncidentRow& incident, const std::str
 void Scheduler::propose(Token& token, const std::string& incident_id) {
   const IncidentRow& incident = *incidents_.find(incident_id);
   if (incident.attempts >= settings().limits.attempts_per_incident) {
-    return escalate(token, incident_id,
-                    "not healed after " + std::to_string(incident.attempts) + " attempts: " +
-                        incident.reason);
+    return escalate(
+        token, incident_id,
+        "not healed after " + std::to_string(incident.attempts) + " attempts: " + incident.reason);
   }
   std::vector<Arm> arms;
   IncidentRow subject = incident;
@@ -452,13 +452,12 @@ void Scheduler::propose(Token& token, const std::string& incident_id) {
   }
   const SchedulerCounters* counters = counters_.find(counters_key);
   const std::int64_t number = counters == nullptr ? 0 : counters->decisions;
-  const Choice choice =
-      choose(arms, token.facts.shard_seed, static_cast<std::uint64_t>(number),
-             {settings().choice.exploration, settings().choice.gate});
+  const Choice choice = choose(arms, token.facts.shard_seed, static_cast<std::uint64_t>(number),
+                               {settings().choice.exploration, settings().choice.gate});
   if (!choice.winner) {
-    return escalate(token, incident_id, "no playbook is left to try; " +
-                                            choice.candidates[0].playbook + ": " +
-                                            choice.candidates[0].excluded);
+    return escalate(token, incident_id,
+                    "no playbook is left to try; " + choice.candidates[0].playbook + ": " +
+                        choice.candidates[0].excluded);
   }
   Proposal proposal = make_proposal(token, subject, arms, choice);
   proposal.decision_number = number;

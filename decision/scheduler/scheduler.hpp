@@ -32,7 +32,7 @@ struct IncidentRow {
   std::vector<std::string> failed_playbooks;
   std::vector<std::string> codes;  // of the trouble that has not passed yet
   std::string proposal_id;
-  std::string chosen;  // playbook of that proposal
+  std::string chosen;      // playbook of that proposal
   bool proactive = false;  // still only predicted
   double confidence = 0;
   TimeMs lead_deadline_ms = 0;

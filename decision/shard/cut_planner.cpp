@@ -90,11 +90,11 @@ Token CutPlanner::plan(const Chain& chain, CutSupply supply) const {
 
 Result<Token> CutPlanner::recall(const Chain& before, const Cut& cut, CutSupply supply) const {
   if (digest_inputs(supply.signals, supply.control) != cut.inputs_digest) {
-    return Error{ErrorCode::corrupt,
-                 "shard " + std::to_string(before.shard) + ": the inputs of seq " +
-                     std::to_string(before.seq + 1) + " (signals " +
-                     std::to_string(cut.signals_begin) + "-" + std::to_string(cut.signals_end) +
-                     ") are not those that were decided on"};
+    return Error{ErrorCode::corrupt, "shard " + std::to_string(before.shard) +
+                                         ": the inputs of seq " + std::to_string(before.seq + 1) +
+                                         " (signals " + std::to_string(cut.signals_begin) + "-" +
+                                         std::to_string(cut.signals_end) +
+                                         ") are not those that were decided on"};
   }
   Token token;
   token.facts = facts_after(before);

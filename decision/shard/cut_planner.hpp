@@ -16,7 +16,7 @@ struct CutLimits {
   std::size_t records_max = 2000;
   std::size_t bytes_max = 256 * 1024;  // re-encoded as forwards it still fits one record
   std::size_t controls_max = 200;
-  std::size_t inputs_max = 50;         // embedded; each may carry 2 KiB of output
+  std::size_t inputs_max = 50;  // embedded; each may carry 2 KiB of output
 };
 
 // What is at hand for the next cut.
@@ -24,7 +24,7 @@ struct CutSupply {
   RecordBatch signals;
   RecordBatch control;
   std::vector<EmbeddedInput> inputs;
-  TimeMs now_ms = 0;         // of the owner's clock
+  TimeMs now_ms = 0;  // of the owner's clock
   bool signals_at_end = false;
   bool control_at_end = false;
 };
@@ -40,8 +40,8 @@ class CutPlanner {
   // before the chain's.
   Token plan(const Chain& chain, CutSupply supply) const;
 
-  // The token of a recorded cut, from its records as read again. `corrupt` where their digest is not
-  // the recorded one: the inputs are not those that were decided on.
+  // The token of a recorded cut, from its records as read again. `corrupt` where their digest is
+  // not the recorded one: the inputs are not those that were decided on.
   Result<Token> recall(const Chain& before, const Cut& cut, CutSupply supply) const;
 
  private:

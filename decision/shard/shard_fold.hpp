@@ -1,6 +1,7 @@
 #pragma once
 // The six stages of a shard as one pure machine, run one after the other: for restoring, replay and
-// simulation. Live, the same stage objects sit in six actors, and a test holds both to equal events.
+// simulation. Live, the same stage objects sit in six actors, and a test holds both to equal
+// events.
 #include <memory>
 #include <string>
 #include <vector>
@@ -41,8 +42,8 @@ class ShardFold {
 // The facts that a batch extending `chain` is decided under.
 ShardFacts facts_after(const Chain& chain);
 
-// The rolling hash: over the one before, the series rows touched and how much was said. Equal hashes
-// at equal places mean equal soft state; events are compared by themselves.
+// The rolling hash: over the one before, the series rows touched and how much was said. Equal
+// hashes at equal places mean equal soft state; events are compared by themselves.
 std::uint64_t state_hash_after(const Chain& chain, const Token& token);
 
 // The batch that records a decided token as the chain's next record.
