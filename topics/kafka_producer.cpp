@@ -30,6 +30,10 @@ struct KafkaProducer::InFlight {
   Delivered delivered;
 };
 
+KafkaProducer::Client::~Client() {
+  for (const auto& [name, topic] : topics) rd_kafka_topic_destroy(topic);
+}
+
 KafkaProducer::KafkaProducer(KafkaOptions options) : options_(std::move(options)) {}
 
 Result<std::unique_ptr<KafkaProducer>> KafkaProducer::open(const KafkaOptions& options) {
@@ -65,6 +69,22 @@ Result<std::unique_ptr<KafkaProducer::Client>> KafkaProducer::make() {
   if (!handle) return handle.error();
   client->handle = std::move(*handle);
   return client;
+}
+
+void KafkaProducer::warm_up(const std::string& topic) {
+  const std::shared_lock lock(client_mutex_);
+  const std::lock_guard topics_lock(client_->topics_mutex);
+  rd_kafka_topic_t*& handle = client_->topics[topic];
+  if (handle != nullptr) return;
+  handle = rd_kafka_topic_new(client_->handle.get(), topic.c_str(), nullptr);
+  const rd_kafka_metadata_t* metadata = nullptr;
+  const rd_kafka_resp_err_t code =
+      handle == nullptr ? RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+                        : rd_kafka_metadata(client_->handle.get(), 0, handle, &metadata,
+                                            static_cast<int>(options_.request_timeout_ms));
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return rd_kafka_metadata_destroy(metadata);
+  if (handle != nullptr) rd_kafka_topic_destroy(handle);
+  client_->topics.erase(topic);
 }
 
 void KafkaProducer::append(const TopicPartition& where, const NewRecord& record,
@@ -137,6 +157,7 @@ void KafkaProducer::replace() {
   }
   // Outside the lock: an answer may append again at once.
   drain(*old, 0);
+  for (const auto& [name, topic] : old->topics) warm_up(name);
 }
 
 void KafkaProducer::drain(Client& client, DurationMs grace_ms) {

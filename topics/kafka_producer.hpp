@@ -2,12 +2,17 @@
 // The idempotent producer of the log on Kafka, with a thread that serves its answers and replaces
 // it after a fatal error. Internal. Thread-safe.
 #include <atomic>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <shared_mutex>
+#include <string>
 #include <thread>
 
 #include "topics/flush_gate.hpp"
 #include "topics/kafka_client.hpp"
+
+struct rd_kafka_topic_s;
 
 namespace selfheal {
 
@@ -16,6 +21,8 @@ class KafkaProducer {
   static Result<std::unique_ptr<KafkaProducer>> open(const KafkaOptions& options);
   ~KafkaProducer();
 
+  // Makes the client learn of an existing topic now; otherwise its first record waits a second.
+  void warm_up(const std::string& topic);
   // The topic must exist.
   void append(const TopicPartition& where, const NewRecord& record, Delivered delivered);
   Result<void> flush(DurationMs timeout_ms);
@@ -26,6 +33,9 @@ class KafkaProducer {
   struct Client {
     ClientContext context;
     ClientHandle handle;
+    ~Client();
+    std::mutex topics_mutex;
+    std::map<std::string, rd_kafka_topic_s*> topics;  // held, so that they stay known
   };
   struct InFlight;
 
