@@ -3,9 +3,8 @@
 // suite (tests/contract/log_contract_test.cpp): Kafka, embedded (durable, one process) and memory.
 //
 // What every implementation promises:
-//  - offsets of a partition grow; those of one append are contiguous on the embedded and memory
-//  logs,
-//    and may have gaps on Kafka;
+//  - offsets of a partition grow, without gaps on the embedded and memory logs, and may have gaps
+//    on Kafka;
 //  - a record is delivered (its callback says so) only when it is as durable as the log can make
 //  it;
 //  - records of one partition appended by one Log object become visible in the order of append();
@@ -42,6 +41,12 @@ struct NewRecord {
 };
 
 constexpr std::size_t record_bytes_max = 1 << 20;
+// At most this many bytes of key and headers together.
+constexpr std::size_t record_overhead_bytes_max = 32 * 1024;
+
+std::size_t overhead_bytes(const NewRecord& record);
+// ErrorCode::exhausted where a record breaks a limit. Every log checks it before anything else.
+Result<void> check_record(const NewRecord& record);
 
 // A record as read. The views live as long as the RecordBatch that holds them.
 struct RecordView {
@@ -92,11 +97,15 @@ struct TopicSpec {
   std::int64_t retention_ms = 7 * one_day_ms;
 };
 
-// Called once per append, on a thread of the log: keep it short. Error: not known to be stored; a
-// retry may store it twice, which the journal's acceptance rule settles.
+// Called once per append, on a thread of the log or, where the answer is known at once, within
+// append(): hold no lock that it takes, and keep it short. Error: not known to be stored; a retry
+// may store it twice, which the journal's acceptance rule settles. The offset is -1 where the log
+// stored the record and could not say where.
 using Delivered = std::function<void(Result<Offset>)>;
 
-// Called on a thread of the log when a reader that was at its end may have more. May be spurious.
+// Called on a thread of the log when a reader whose last poll brought nothing may have more: poll
+// until a poll brings nothing, then wait for it. May be spurious. Runs under a lock of the log: it
+// may not poll, open or destroy a reader. Never runs after the reader's destruction has returned.
 using Wake = std::function<void()>;
 
 // Thread-safe, except that destroying it needs all its readers gone.
@@ -114,6 +123,8 @@ class Log {
                                                   Wake wake) = 0;
   // Blocks until every append so far was delivered or failed, at most `timeout_ms`.
   virtual Result<void> flush(DurationMs timeout_ms) = 0;
+  // Whether the log can be reached now; waits for its answer at most `timeout_ms`.
+  virtual Result<void> ping(DurationMs /*timeout_ms*/) { return {}; }
   // A short text for people: "kafka 127.0.0.1:9092" or "embedded /var/lib/selfheal".
   virtual std::string describe() const = 0;
 };

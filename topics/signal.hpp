@@ -96,7 +96,4 @@ class SignalBatch {
   std::deque<SignalDetail> details_;
 };
 
-// One JSON object that the decoder reads back as the same signal.
-std::string signal_to_json(const Signal& signal);
-
 }  // namespace selfheal

@@ -7,6 +7,7 @@
 #include "base/signature.hpp"
 #include "decision/predictor/likelihood.hpp"
 #include "decision/predictor/predictor.hpp"
+#include "topics/signal_encoder.hpp"
 
 namespace selfheal {
 namespace {

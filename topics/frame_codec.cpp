@@ -1,0 +1,401 @@
+#include "topics/frame_codec.hpp"
+
+#include <simdjson.h>
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <unordered_map>
+#include <vector>
+
+#include "topics/signal_check.hpp"
+
+namespace selfheal {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "numbers are copied as they lie");
+
+// Bits of a row's first byte above its type.
+constexpr std::uint8_t type_mask = 0x07;
+constexpr std::uint8_t has_resource = 0x08;
+constexpr std::uint8_t has_sentinel = 0x10;
+constexpr std::uint8_t has_id = 0x20;
+constexpr std::uint8_t has_labels = 0x40;
+constexpr std::uint8_t unused_bits = 0x80;
+
+// The order of detail fields is their number on the wire: only ever add at the end.
+constexpr std::array text_fields = {
+    &SignalDetail::code,   &SignalDetail::message,     &SignalDetail::severity,
+    &SignalDetail::worker, &SignalDetail::worker_type, &SignalDetail::task_id,
+    &SignalDetail::status, &SignalDetail::alertname,   &SignalDetail::fingerprint,
+    &SignalDetail::impact, &SignalDetail::evidence};
+constexpr std::array number_fields = {&SignalDetail::confidence, &SignalDetail::likelihood,
+                                      &SignalDetail::lead_time_seconds, &SignalDetail::health_score,
+                                      &SignalDetail::progress};
+constexpr std::size_t labels_field = text_fields.size();
+constexpr std::size_t playbooks_field = labels_field + 1;
+constexpr std::size_t first_number_field = playbooks_field + 1;
+constexpr std::size_t field_count = first_number_field + number_fields.size();
+
+std::uint64_t zigzag(std::int64_t value) {
+  return static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63);
+}
+
+std::int64_t unzigzag(std::uint64_t value) {
+  return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
+}
+
+class FrameWriter {
+ public:
+  void byte(std::uint8_t value) { out += static_cast<char>(value); }
+
+  template <class Number>
+  void fixed(Number value) {
+    std::array<char, sizeof value> bytes{};
+    std::memcpy(bytes.data(), &value, sizeof value);
+    out.append(bytes.data(), bytes.size());
+  }
+
+  void varint(std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) byte(static_cast<std::uint8_t>(value | 0x80));
+    byte(static_cast<std::uint8_t>(value));
+  }
+
+  void text(std::string_view value) {
+    varint(value.size());
+    out += value;
+  }
+
+  std::string out;
+};
+
+// Reads within bounds; after the first failure everything reads as zero and `broken` stays.
+class FrameReader {
+ public:
+  explicit FrameReader(std::string_view text) : rest_(text) {}
+
+  std::uint8_t byte() {
+    if (rest_.empty()) return fail();
+    const auto value = static_cast<std::uint8_t>(rest_.front());
+    rest_.remove_prefix(1);
+    return value;
+  }
+
+  template <class Number>
+  Number fixed() {
+    Number value{};
+    if (rest_.size() < sizeof value) return static_cast<Number>(fail());
+    std::memcpy(&value, rest_.data(), sizeof value);
+    rest_.remove_prefix(sizeof value);
+    return value;
+  }
+
+  std::uint64_t varint() {
+    std::uint64_t value = 0;
+    for (int shift = 0; shift < 64; shift += 7) {
+      const std::uint8_t each = byte();
+      value |= static_cast<std::uint64_t>(each & 0x7f) << shift;
+      if (each < 0x80) {
+        // The tenth byte has room for one bit.
+        if (shift == 63 && each > 1) return fail();
+        return value;
+      }
+    }
+    return fail();
+  }
+
+  std::string_view text() {
+    const std::uint64_t size = varint();
+    if (size > rest_.size()) {
+      fail();
+      return {};
+    }
+    const std::string_view value = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return value;
+  }
+
+  std::uint8_t fail() {
+    broken = true;
+    rest_ = {};
+    return 0;
+  }
+
+  std::size_t left() const { return rest_.size(); }
+
+  bool broken = false;
+
+ private:
+  std::string_view rest_;
+};
+
+// Strings in order of first use.
+class Dictionary {
+ public:
+  std::uint64_t number(std::string_view text) {
+    const auto [found, added] = numbers_.emplace(text, texts.size());
+    if (added) texts.push_back(text);
+    return found->second;
+  }
+
+  std::vector<std::string_view> texts;
+
+ private:
+  std::unordered_map<std::string_view, std::uint64_t> numbers_;
+};
+
+void write_detail(const SignalDetail& detail, FrameWriter& out) {
+  const SignalDetail absent;
+  std::uint64_t present = 0;
+  const auto mark = [&](std::size_t field, bool there) {
+    present |= static_cast<std::uint64_t>(there) << field;
+  };
+  for (std::size_t i = 0; i < text_fields.size(); ++i) mark(i, !(detail.*text_fields[i]).empty());
+  mark(labels_field, !detail.labels.empty());
+  mark(playbooks_field, !detail.suggested_playbooks.empty());
+  for (std::size_t i = 0; i < number_fields.size(); ++i) {
+    mark(first_number_field + i, detail.*number_fields[i] != absent.*number_fields[i]);
+  }
+  out.varint(present);
+  for (const auto field : text_fields) {
+    if (!(detail.*field).empty()) out.text(detail.*field);
+  }
+  if (!detail.labels.empty()) {
+    out.varint(detail.labels.size());
+    for (const auto& [key, value] : detail.labels) {
+      out.text(key);
+      out.text(value);
+    }
+  }
+  if (!detail.suggested_playbooks.empty()) {
+    out.varint(detail.suggested_playbooks.size());
+    for (const std::string& each : detail.suggested_playbooks) out.text(each);
+  }
+  for (const auto field : number_fields) {
+    if (detail.*field != absent.*field) out.fixed(detail.*field);
+  }
+}
+
+void write_row(const Signal& signal, TimeMs base_ms, Dictionary& words, FrameWriter& out) {
+  const bool metric = signal.type == SignalType::metric;
+  const bool resource = !signal.resource_kind.empty() || !signal.resource_id.empty();
+  std::uint8_t head = static_cast<std::uint8_t>(signal.type);
+  if (resource) head |= has_resource;
+  if (!signal.sentinel.empty()) head |= has_sentinel;
+  if (!signal.id.empty()) head |= has_id;
+  if (metric && !signal.labels.empty()) head |= has_labels;
+  out.byte(head);
+  out.varint(words.number(signal.service));
+  out.varint(zigzag(signal.time_ms - base_ms));
+  if (metric) {
+    out.varint(words.number(signal.metric));
+    out.fixed(signal.value);
+  }
+  if ((head & has_labels) != 0) out.varint(words.number(signal.labels));
+  if (resource) {
+    out.varint(words.number(signal.resource_kind));
+    out.varint(words.number(signal.resource_id));
+  }
+  if (!signal.sentinel.empty()) out.varint(words.number(signal.sentinel));
+  if (!signal.id.empty()) out.text(signal.id);
+  if (!metric) write_detail(*signal.detail, out);
+}
+
+// A word of the frame and what is known about it.
+struct Word {
+  std::string_view text;  // kept by the batch
+  enum class Labels : std::uint8_t { unknown, good, bad } labels = Labels::unknown;
+};
+
+class FrameDecoder {
+ public:
+  FrameDecoder(const RecordView& record, SignalBatch& batch)
+      : record_(record), batch_(batch), in_(record.value) {}
+
+  void decode() {
+    const std::size_t signals_before = batch_.signals.size();
+    const std::size_t failures_before = batch_.failures.size();
+    const std::string wrong = decode_all();
+    if (wrong.empty()) return;
+    batch_.signals.resize(signals_before);
+    batch_.failures.resize(failures_before);
+    batch_.failures.push_back({record_.offset, -1, "bad_frame: " + wrong});
+  }
+
+ private:
+  std::string decode_all() {
+    in_.byte();  // the magic brought us here
+    const std::uint8_t version = in_.byte();
+    const auto count = in_.fixed<std::uint16_t>();
+    if (in_.broken) return "it ends within its head";
+    if (version != frame_version) return "version " + std::to_string(version) + " is not known";
+    if (count > signal_limits::signals_max) return "it holds more than 10000 signals";
+    if (std::string wrong = read_words(); !wrong.empty()) return wrong;
+    base_ms_ = in_.fixed<std::int64_t>();
+    // Far from any overflow when a row's difference is added.
+    constexpr TimeMs base_ms_max = TimeMs{1} << 52;
+    if (base_ms_ < -base_ms_max || base_ms_ > base_ms_max) return "its base time is out of range";
+    batch_.signals.reserve(batch_.signals.size() + count);
+    for (row_ = 0; row_ < count; ++row_) {
+      read_row();
+      if (in_.broken) return "row " + std::to_string(row_) + " is cut short or malformed";
+    }
+    return in_.left() == 0 ? std::string() : "bytes follow its last row";
+  }
+
+  std::string read_words() {
+    const std::uint64_t count = in_.varint();
+    // Each takes a byte at least, so a frame cannot ask for more memory than it brings.
+    if (count > in_.left()) return "it is shorter than its word list";
+    words_.reserve(count);
+    for (std::uint64_t i = 0; i < count && !in_.broken; ++i) {
+      const std::string_view text = in_.text();
+      if (!simdjson::validate_utf8(text.data(), text.size())) return "a word is not UTF-8";
+      words_.push_back({batch_.keep(text)});
+    }
+    return in_.broken ? "its word list is cut short" : "";
+  }
+
+  Word& word() {
+    const std::uint64_t number = in_.varint();
+    if (number < words_.size()) return words_[number];
+    in_.fail();
+    return none_ = {};
+  }
+
+  std::string_view text() {
+    const std::string_view value = in_.text();
+    if (!simdjson::validate_utf8(value.data(), value.size())) in_.fail();
+    return value;
+  }
+
+  void read_row() {
+    const std::uint8_t head = in_.byte();
+    if ((head & type_mask) >= signal_type_count || (head & unused_bits) != 0) in_.fail();
+    if (in_.broken) return;
+    Signal signal;
+    signal.type = static_cast<SignalType>(head & type_mask);
+    signal.offset = record_.offset;
+    signal.line = row_;
+    signal.received_ms = record_.append_time_ms;
+    signal.service = word().text;
+    const std::int64_t difference_ms = unzigzag(in_.varint());
+    constexpr std::int64_t difference_ms_max = std::int64_t{1} << 52;
+    if (difference_ms < -difference_ms_max || difference_ms > difference_ms_max) in_.fail();
+    if (in_.broken) return;
+    signal.time_ms = base_ms_ + difference_ms;
+    std::string wrong;
+    if (signal.type == SignalType::metric) {
+      signal.metric = word().text;
+      signal.value = in_.fixed<double>();
+    }
+    if ((head & has_labels) != 0) wrong = read_labels(signal);
+    if ((head & has_resource) != 0) {
+      signal.resource_kind = word().text;
+      signal.resource_id = word().text;
+    }
+    if ((head & has_sentinel) != 0) signal.sentinel = word().text;
+    if ((head & has_id) != 0) signal.id = text();
+    SignalDetail detail;
+    const bool metric = signal.type == SignalType::metric;
+    if (!metric) read_detail(detail);
+    if (in_.broken) return;
+    if (signal.type == SignalType::heartbeat && signal.service.empty()) {
+      signal.service = detail.worker_type;
+    }
+    if (wrong.empty()) wrong = check_time(signal.time_ms, record_.append_time_ms);
+    if (wrong.empty()) wrong = check_signal(signal, metric ? nullptr : &detail);
+    if (wrong.empty()) return take(signal, metric ? nullptr : &detail);
+    batch_.failures.push_back({record_.offset, static_cast<std::int32_t>(row_), std::move(wrong)});
+  }
+
+  // One check for all rows with these labels.
+  std::string read_labels(Signal& signal) {
+    Word& found = word();
+    if (found.labels == Word::Labels::unknown) {
+      std::vector<std::pair<std::string, std::string>> pairs;
+      found.labels = split_labels(found.text, pairs) ? Word::Labels::good : Word::Labels::bad;
+    }
+    signal.labels = found.text;
+    if (signal.type != SignalType::metric) in_.fail();
+    return found.labels == Word::Labels::good ? std::string()
+                                              : "bad_value: labels are not in canonical form";
+  }
+
+  void read_detail(SignalDetail& detail) {
+    const std::uint64_t present = in_.varint();
+    if (present >> field_count != 0) in_.fail();
+    const auto has = [&](std::size_t field) { return (present >> field & 1) != 0; };
+    for (std::size_t i = 0; i < text_fields.size(); ++i) {
+      if (has(i)) detail.*text_fields[i] = text();
+    }
+    if (has(labels_field)) {
+      for (std::uint64_t left = in_.varint(); left > 0 && !in_.broken; --left) {
+        const std::string_view key = text();
+        detail.labels[std::string(key)] = text();
+      }
+    }
+    if (has(playbooks_field)) {
+      for (std::uint64_t left = in_.varint(); left > 0 && !in_.broken; --left) {
+        detail.suggested_playbooks.emplace_back(text());
+      }
+    }
+    for (std::size_t i = 0; i < number_fields.size(); ++i) {
+      if (has(first_number_field + i)) detail.*number_fields[i] = in_.fixed<double>();
+    }
+  }
+
+  // Words are kept already; the texts of the row are not.
+  void take(Signal& signal, SignalDetail* detail) {
+    signal.id = batch_.keep(signal.id);
+    if (detail != nullptr) {
+      if (signal.service.data() == detail->worker_type.data()) {
+        signal.service = batch_.keep(signal.service);
+      }
+      SignalDetail& kept = batch_.add_detail();
+      kept = std::move(*detail);
+      signal.detail = &kept;
+    }
+    batch_.signals.push_back(signal);
+  }
+
+  const RecordView& record_;
+  SignalBatch& batch_;
+  FrameReader in_;
+  std::vector<Word> words_;
+  Word none_;  // what a number beyond the list gets
+  TimeMs base_ms_ = 0;
+  std::uint32_t row_ = 0;
+};
+
+}  // namespace
+
+Result<std::string> encode_frame(std::span<const Signal> signals) {
+  if (signals.size() > signal_limits::signals_max) {
+    return Error{ErrorCode::exhausted, "a frame holds at most 10000 signals"};
+  }
+  // The rows first: they make the word list that stands before them.
+  const TimeMs base_ms = signals.empty() ? 0 : signals.front().time_ms;
+  Dictionary words;
+  FrameWriter rows;
+  for (const Signal& signal : signals) write_row(signal, base_ms, words, rows);
+  FrameWriter frame;
+  frame.byte(static_cast<std::uint8_t>(frame_magic));
+  frame.byte(frame_version);
+  frame.fixed(static_cast<std::uint16_t>(signals.size()));
+  frame.varint(words.texts.size());
+  for (const std::string_view text : words.texts) frame.text(text);
+  frame.fixed(base_ms);
+  frame.out += rows.out;
+  if (frame.out.size() > record_bytes_max) {
+    return Error{ErrorCode::exhausted, "a frame of " + std::to_string(frame.out.size()) +
+                                           " bytes is longer than a record may be"};
+  }
+  return std::move(frame.out);
+}
+
+void decode_frame(const RecordView& record, SignalBatch& batch) {
+  FrameDecoder(record, batch).decode();
+}
+
+}  // namespace selfheal

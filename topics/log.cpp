@@ -1,0 +1,66 @@
+#include "topics/log.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace selfheal {
+
+std::size_t overhead_bytes(const NewRecord& record) {
+  std::size_t bytes = record.key.size();
+  for (const auto& [name, value] : record.headers) bytes += name.size() + value.size();
+  return bytes;
+}
+
+Result<void> check_record(const NewRecord& record) {
+  if (record.value.size() > record_bytes_max) {
+    return Error{ErrorCode::exhausted, "a record of " + std::to_string(record.value.size()) +
+                                           " bytes is longer than the limit of " +
+                                           std::to_string(record_bytes_max)};
+  }
+  if (overhead_bytes(record) > record_overhead_bytes_max) {
+    return Error{ErrorCode::exhausted, "key and headers of a record are longer than the limit of " +
+                                           std::to_string(record_overhead_bytes_max) + " bytes"};
+  }
+  return {};
+}
+
+Result<void> read_range(
+    Log& log, const TopicPartition& where, OffsetRange range,
+    const std::function<Result<void>(const RecordBatch&, const LogReader&)>& take,
+    DurationMs wait_ms) {
+  using Clock = std::chrono::steady_clock;
+  if (range.begin >= range.end) return {};
+  // A short sleep instead of the wake: this path may be slow, and must work on any thread.
+  constexpr auto pause = std::chrono::milliseconds(1);
+  Result<std::unique_ptr<LogReader>> reader = log.open(where, range.begin, nullptr);
+  if (!reader) return reader.error();
+  Clock::time_point heard = Clock::now();
+  Offset position = range.begin;
+  while (position < range.end) {
+    RecordBatch batch;
+    if (Result<void> polled = (*reader)->poll(batch, {}); !polled) return polled;
+    if (batch.records.empty() && (*reader)->position() == position) {
+      if (Clock::now() - heard > std::chrono::milliseconds(wait_ms)) {
+        return Error{ErrorCode::unavailable,
+                     "no record of " + where.topic + "/" + std::to_string(where.partition) +
+                         " at offset " + std::to_string(position) + " within " +
+                         std::to_string(wait_ms) + " ms; the range asked for ends at " +
+                         std::to_string(range.end)};
+      }
+      std::this_thread::sleep_for(pause);
+      continue;
+    }
+    heard = Clock::now();
+    position = (*reader)->position();
+    while (!batch.records.empty() && batch.records.back().offset >= range.end) {
+      batch.bytes -= batch.records.back().value.size();
+      batch.records.pop_back();
+    }
+    batch.next_offset = std::min(position, range.end);
+    if (batch.records.empty()) continue;
+    if (Result<void> taken = take(batch, **reader); !taken) return taken;
+  }
+  return {};
+}
+
+}  // namespace selfheal

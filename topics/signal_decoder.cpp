@@ -1,0 +1,252 @@
+#include "topics/signal_decoder.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "topics/frame_codec.hpp"
+#include "topics/signal_object.hpp"
+
+namespace selfheal {
+namespace {
+
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+constexpr std::string_view blanks = " \t\r\n";
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+std::optional<SignalType> type_of(std::string_view name) {
+  for (int i = 0; i < signal_type_count; ++i) {
+    if (to_string(static_cast<SignalType>(i)) == name) return static_cast<SignalType>(i);
+  }
+  return {};
+}
+
+void fill_detail(const SignalDraft& draft, SignalDetail& detail) {
+  detail.code = draft.code;
+  detail.message = draft.message;
+  detail.severity = draft.severity;
+  detail.worker = draft.worker;
+  detail.worker_type = draft.worker_type;
+  detail.task_id = draft.task_id;
+  detail.status = draft.status;
+  detail.alertname = draft.alertname;
+  detail.fingerprint = draft.fingerprint;
+  detail.impact = draft.impact;
+  detail.evidence = draft.evidence;
+  for (const auto& [key, value] : draft.labels) detail.labels[std::string(key)] = value;
+  detail.suggested_playbooks.assign(draft.suggested_playbooks.begin(),
+                                    draft.suggested_playbooks.end());
+  detail.confidence = draft.confidence.value_or(detail.confidence);
+  detail.likelihood = draft.likelihood.value_or(detail.likelihood);
+  detail.lead_time_seconds = draft.lead_time_seconds.value_or(detail.lead_time_seconds);
+  detail.health_score = draft.health_score.value_or(detail.health_score);
+  detail.progress = draft.progress.value_or(detail.progress);
+  // Alertmanager names its alerts in the labels.
+  const auto named = detail.labels.find("alertname");
+  if (detail.alertname.empty() && named != detail.labels.end()) detail.alertname = named->second;
+}
+
+}  // namespace
+
+class SignalDecoder::Core {
+ public:
+  void decode(const RecordView& record, SignalBatch& batch) {
+    record_ = &record;
+    batch_ = &batch;
+    if (record.value.size() > record_bytes_max) {
+      return fail(-1, "oversize: the record is longer than 1 MiB");
+    }
+    // A frame may begin with any byte after its magic, so it is never trimmed.
+    if (!record.value.empty() && record.value.front() == frame_magic) {
+      return decode_frame(record, batch);
+    }
+    std::string_view text = record.value;
+    if (text.starts_with(byte_order_mark)) text.remove_prefix(byte_order_mark.size());
+    const std::string_view content = trimmed(text);
+    if (content.empty()) return fail(-1, "empty: the record has no content");
+    // Without its own line break this is one document; with one it may still be, laid out.
+    const bool single = content.find('\n') == std::string_view::npos;
+    if (content.front() != '{' && (single || content.find("\n{") == std::string_view::npos)) {
+      return fail(-1, "unknown_format: neither JSON objects nor a binary frame");
+    }
+    copy_padded(text);
+    const std::size_t offset = static_cast<std::size_t>(content.data() - text.data());
+    const std::string_view whole(padded_.data() + offset, content.size());
+    if (single || is_laid_out(content)) {
+      if (decode_whole(whole, single)) return;
+      return decode_lines({padded_.data(), text.size()}, {});
+    }
+    decode_lines({padded_.data(), text.size()}, whole);
+  }
+
+ private:
+  // Whether the first line is not a whole object, so that the object must go on behind it.
+  static bool is_laid_out(std::string_view content) {
+    return !trimmed(content.substr(0, content.find('\n'))).ends_with('}');
+  }
+
+  void copy_padded(std::string_view text) {
+    if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {
+      padded_.resize(text.size() + simdjson::SIMDJSON_PADDING);
+    }
+    std::memcpy(padded_.data(), text.data(), text.size());
+    std::memset(padded_.data() + text.size(), 0, simdjson::SIMDJSON_PADDING);
+  }
+
+  // The record as one object. False, and nothing done: it is not JSON, unless that is final.
+  bool decode_whole(std::string_view text, bool final) {
+    std::string wrong;
+    const bool read = decode_object(text, 0, wrong);
+    if (!read && !final) return false;
+    if (!wrong.empty()) fail(-1, std::move(wrong));
+    return true;
+  }
+
+  // `whole`: what to try as one object where the first line is none; empty where that was tried.
+  void decode_lines(std::string_view text, std::string_view whole) {
+    std::int32_t line = 0;
+    std::size_t objects = 0;
+    for (std::size_t at = 0; at < text.size(); ++line) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      const std::string_view content = trimmed(text.substr(at, end - at));
+      at = end + 1;
+      if (content.empty()) continue;
+      if (++objects > signal_limits::signals_max) {
+        return fail(line, "too_many: a record holds at most 10000 lines; the rest is not read");
+      }
+      std::string wrong;
+      const bool read = decode_object(content, line, wrong);
+      if (!read && objects == 1 && !whole.empty() && decode_whole(whole, false)) return;
+      if (!wrong.empty()) fail(line, std::move(wrong));
+    }
+  }
+
+  // `text` lies in padded_. False: not JSON. True with `wrong` set: JSON, and not a signal.
+  bool decode_object(std::string_view text, std::int32_t line, std::string& wrong) {
+    const std::size_t behind =
+        padded_.size() - static_cast<std::size_t>(text.data() - padded_.data());
+    const simdjson::padded_string_view padded(text.data(), text.size(), behind);
+    if (!read_signal_object(parser_, padded, draft_, wrong)) return false;
+    if (!draft_.cloud_event) {
+      wrong = finish(draft_, {}, line);
+      return true;
+    }
+    if (draft_.data.empty()) {
+      wrong = "bad_cloudevent: data is not a JSON object";
+      return true;
+    }
+    // Raw JSON of a member lies in the same padded text.
+    const std::size_t data_behind =
+        padded_.size() - static_cast<std::size_t>(draft_.data.data() - padded_.data());
+    const simdjson::padded_string_view data(draft_.data.data(), draft_.data.size(), data_behind);
+    if (!read_signal_object(data_parser_, data, data_draft_, wrong)) return true;
+    if (data_draft_.cloud_event) {
+      wrong = "bad_cloudevent: data is a CloudEvent itself";
+      return true;
+    }
+    wrong = finish(data_draft_, draft_.time, line);
+    return true;
+  }
+
+  // Makes the signal, or says why not.
+  std::string finish(SignalDraft& draft, std::string_view fallback_time, std::int32_t line) {
+    const std::optional<SignalType> type = type_of(draft.type);
+    if (!type) {
+      return "unknown_type: '" + std::string(cut_text(draft.type, 64)) + "' is no signal type";
+    }
+    if (!draft.wrong.empty()) return std::move(draft.wrong);
+    Signal signal;
+    signal.type = *type;
+    signal.offset = record_->offset;
+    signal.line = static_cast<std::uint32_t>(line);
+    signal.received_ms = record_->append_time_ms;
+    signal.service = draft.service;
+    signal.resource_kind = draft.resource_kind;
+    signal.resource_id = draft.resource_id;
+    signal.sentinel = draft.sentinel;
+    signal.id = draft.id;
+    if (*type == SignalType::heartbeat && signal.service.empty()) {
+      signal.service = draft.worker_type;
+    }
+    std::string wrong = take_time(draft, fallback_time, signal);
+    if (!wrong.empty()) return wrong;
+    if (*type == SignalType::metric) return finish_metric(draft, signal);
+    if (*type == SignalType::prediction && !draft.likelihood) {
+      return "missing_field: likelihood is missing";
+    }
+    SignalDetail detail;
+    fill_detail(draft, detail);
+    wrong = check_signal(signal, &detail);
+    if (!wrong.empty()) return wrong;
+    SignalDetail& kept = batch_->add_detail();
+    kept = std::move(detail);
+    signal.detail = &kept;
+    keep(signal);
+    return {};
+  }
+
+  std::string finish_metric(SignalDraft& draft, Signal& signal) {
+    if (!draft.value) return "missing_field: value is missing";
+    signal.metric = draft.metric;
+    signal.value = *draft.value;
+    std::string wrong = check_signal(signal, nullptr);
+    if (wrong.empty()) wrong = check_labels(draft.labels, labels_);
+    if (!wrong.empty()) return wrong;
+    signal.metric = batch_->keep(signal.metric);
+    signal.labels = batch_->keep(labels_);
+    keep(signal);
+    return {};
+  }
+
+  std::string take_time(const SignalDraft& draft, std::string_view fallback, Signal& signal) {
+    signal.time_ms = record_->append_time_ms;
+    const std::string_view text = draft.time.empty() && !draft.time_ms ? fallback : draft.time;
+    if (!text.empty()) {
+      const Result<TimeMs> parsed = parse_rfc3339(text);
+      if (!parsed) return "bad_time: " + parsed.error().context;
+      signal.time_ms = *parsed;
+    } else if (draft.time_ms) {
+      signal.time_ms = *draft.time_ms;
+    } else {
+      return {};
+    }
+    return check_time(signal.time_ms, record_->append_time_ms);
+  }
+
+  void keep(Signal& signal) {
+    signal.service = batch_->keep(signal.service);
+    signal.resource_kind = batch_->keep(signal.resource_kind);
+    signal.resource_id = batch_->keep(signal.resource_id);
+    signal.sentinel = batch_->keep(signal.sentinel);
+    signal.id = batch_->keep(signal.id);
+    batch_->signals.push_back(signal);
+  }
+
+  void fail(std::int32_t line, std::string reason) {
+    batch_->failures.push_back({record_->offset, line, std::move(reason)});
+  }
+
+  simdjson::ondemand::parser parser_;
+  simdjson::ondemand::parser data_parser_;  // the outer draft's texts live in the other one
+  std::vector<char> padded_;
+  SignalDraft draft_;
+  SignalDraft data_draft_;
+  std::string labels_;
+  const RecordView* record_ = nullptr;
+  SignalBatch* batch_ = nullptr;
+};
+
+SignalDecoder::SignalDecoder() : core_(std::make_unique<Core>()) {}
+SignalDecoder::~SignalDecoder() = default;
+SignalDecoder::SignalDecoder(SignalDecoder&&) noexcept = default;
+SignalDecoder& SignalDecoder::operator=(SignalDecoder&&) noexcept = default;
+
+void SignalDecoder::decode(const RecordView& record, SignalBatch& batch) {
+  core_->decode(record, batch);
+}
+
+}  // namespace selfheal
