@@ -71,10 +71,10 @@ Opened open_inputs(Self self, const OpenInputs& open) {
     caf::anon_send(me, Woken{shard});
   };
   Result<std::unique_ptr<LogReader>> signals =
-      environment.log->open({environment.topics.signals, partition}, open.signals_next, wake);
+      open_from(*environment.log, {environment.topics.signals, partition}, open.signals_next, wake);
   if (!signals) return {signals.error().context};
   Result<std::unique_ptr<LogReader>> control =
-      environment.log->open({environment.topics.control, partition}, open.control_next, wake);
+      open_from(*environment.log, {environment.topics.control, partition}, open.control_next, wake);
   if (!control) return {control.error().context};
   self->state.shards.erase(open.shard);
   ShardInputs& inputs = self->state.shards[open.shard];
