@@ -193,7 +193,8 @@ Result<PublicKey> create_key(const std::string& directory, const std::string& na
   if (!written) return written.error();
   const PublicKey key = public_part(secret);
   written = write_new_file(public_file, pretty(key), public_mode);
-  if (!written) return written.error();
+  // Another process that shares the directory may have added the public half of this very key.
+  if (!written && written.error().code != ErrorCode::refused) return written.error();
   return key;
 }
 

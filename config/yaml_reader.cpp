@@ -227,8 +227,8 @@ Result<YamlNode> step_form(const YamlNode& node, const Place& place) {
   if (systemd == nullptr) return node;
   const Place inside = place.inside("systemd");
   if (node.find("run") != nullptr) {
-    return Error{ErrorCode::invalid, yaml_place(place.file, systemd->line) + ": '" + place.path +
-                                         "' has both systemd and run; a step does one thing"};
+    return Error{ErrorCode::invalid, yaml_place(place.file, systemd->line) + ": '" + inside.path +
+                                         "' stands beside run; a step does one thing"};
   }
   SystemdUnit unit;
   const Result<void> read = read_struct(*systemd, inside, unit);

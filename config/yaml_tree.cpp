@@ -1,11 +1,13 @@
 #include "config/yaml_tree.hpp"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <sstream>
 
 #include "topics/json_codec.hpp"
 
@@ -78,8 +80,8 @@ class Converter {
       text_bytes_ += key.size();
       Result<YamlNode> converted = convert(entry.second, depth + 1);
       if (!converted) return converted;
-      // A value that is left out has no place of its own.
-      if (converted->line == 0) converted->line = line;
+      // A value that is left out stands, for the library, where the next thing begins.
+      if (converted->kind == YamlNode::Kind::null) converted->line = line;
       node.keys.push_back({key, line});
       node.items.push_back(std::move(*converted));
     }
@@ -90,6 +92,44 @@ class Converter {
   std::size_t nodes_ = 0;
   std::size_t text_bytes_ = 0;
 };
+
+// Sees where documents begin and nothing else.
+class DocumentMarks : public YAML::EventHandler {
+ public:
+  std::vector<int> positions;
+  std::vector<int> lines;
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    positions.push_back(mark.pos);
+    lines.push_back(line_of(mark));
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+};
+
+// YAML::LoadAll would do, but takes memory without end where a document begins with a comma: its
+// parser then reports one empty document after the other at the same place.
+Result<void> check_one_document(const std::string& text, const std::string& file) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentMarks marks;
+  while (marks.positions.size() < 2 && parser.HandleNextDocument(marks)) {
+  }
+  if (marks.positions.size() < 2) return {};
+  const bool stuck = marks.positions[0] == marks.positions[1];
+  return Error{ErrorCode::invalid, yaml_place(file, marks.lines[1]) +
+                                       (stuck ? ": not YAML: nothing can begin like this"
+                                              : ": a second document; one file holds one")};
+}
 
 // The library takes some control characters for the end of the file, so a part of a playbook
 // could go unread; and two texts that differ in broken UTF-8 only would have one canonical form.
@@ -129,13 +169,10 @@ Result<YamlNode> parse_yaml(std::string_view text, const std::string& file) {
   }
   if (const Result<void> checked = check_bytes(text, file); !checked) return checked.error();
   try {
-    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
-    if (documents.size() > 1) {
-      return Error{ErrorCode::invalid, yaml_place(file, line_of(documents[1].Mark())) +
-                                           ": a second document; one file holds one"};
-    }
-    if (documents.empty()) return YamlNode{};
-    return Converter(file).convert(documents[0], 0);
+    const std::string copy(text);
+    const Result<void> single = check_one_document(copy, file);
+    if (!single) return single.error();
+    return Converter(file).convert(YAML::Load(copy), 0);
   } catch (const YAML::Exception& exception) {
     return Error{ErrorCode::invalid,
                  yaml_place(file, line_of(exception.mark)) + ": not YAML: " + exception.msg};
