@@ -113,6 +113,7 @@ std::string describe(const Condition& condition) {
 const char* kind_of(const Step& step) {
   if (!step.run.empty()) return "run";
   if (!step.http.empty()) return "http";
+  if (!step.publish.empty()) return "publish";
   if (!step.wait_for.empty()) return "wait_for";
   return "wait";
 }

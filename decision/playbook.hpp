@@ -26,10 +26,14 @@ struct HttpCall {
   std::string contains;     // a text the answer's body must hold
   Duration timeout{10000};
   static constexpr auto fields() {
-    return std::tuple{field("url", &HttpCall::url),         field("method", &HttpCall::method),
-                      field("headers", &HttpCall::headers), field("body", &HttpCall::body),
-                      field("status", &HttpCall::status),   field("contains", &HttpCall::contains),
-                      field("timeout", &HttpCall::timeout)};
+    return std::tuple{
+        field("url", &HttpCall::url, "http:// or https://"),
+        field("method", &HttpCall::method, "GET, HEAD, POST, PUT, PATCH or DELETE"),
+        field("headers", &HttpCall::headers, "sent beside Idempotency-Key"),
+        field("body", &HttpCall::body, "sent as it is"),
+        field("status", &HttpCall::status, "expected status; 0: any 2xx"),
+        field("contains", &HttpCall::contains, "a text that the answer's body must hold"),
+        field("timeout", &HttpCall::timeout, "for the whole call; at most 1h")};
   }
   bool operator==(const HttpCall&) const = default;
 };
@@ -41,9 +45,15 @@ struct Program {
   std::string directory;
   Duration timeout{60000};
   static constexpr auto fields() {
-    return std::tuple{field("argv", &Program::argv), field("shell", &Program::shell),
-                      field("environment", &Program::environment),
-                      field("directory", &Program::directory), field("timeout", &Program::timeout)};
+    return std::tuple{
+        field("argv", &Program::argv,
+              "the program and its arguments; a variable never becomes more than one argument"),
+        field("shell", &Program::shell,
+              "argv[0] is handed to /bin/sh -c, with the rest as $1 and so on; it must hold no "
+              "variables"),
+        field("environment", &Program::environment, "added to the environment"),
+        field("directory", &Program::directory, "working directory"),
+        field("timeout", &Program::timeout, "the program is killed after this time; at most 1h")};
   }
   bool operator==(const Program&) const = default;
 };
@@ -52,7 +62,10 @@ struct PromqlQuery {
   std::string query;
   std::string url;
   static constexpr auto fields() {
-    return std::tuple{field("query", &PromqlQuery::query), field("url", &PromqlQuery::url)};
+    return std::tuple{field("query", &PromqlQuery::query,
+                            "instant query; the condition compares its value by op and value, or "
+                            "wants any result where op is not given"),
+                      field("url", &PromqlQuery::url, "of the Prometheus server")};
   }
   bool operator==(const PromqlQuery&) const = default;
 };
@@ -61,9 +74,24 @@ struct TcpTarget {
   std::string host;
   std::int64_t port = 0;
   static constexpr auto fields() {
-    return std::tuple{field("host", &TcpTarget::host), field("port", &TcpTarget::port)};
+    return std::tuple{field("host", &TcpTarget::host, "name or address"),
+                      field("port", &TcpTarget::port,
+                            "1 to 65535; the condition holds when it accepts a connection")};
   }
   bool operator==(const TcpTarget&) const = default;
+};
+
+// A record for another service, written with the action id in its headers.
+struct PublishCall {
+  std::string topic;
+  std::string key;
+  std::string value;
+  static constexpr auto fields() {
+    return std::tuple{field("topic", &PublishCall::topic, "full name of the topic"),
+                      field("key", &PublishCall::key, "key of the record"),
+                      field("value", &PublishCall::value, "the record as it is")};
+  }
+  bool operator==(const PublishCall&) const = default;
 };
 
 // Exactly one of metric, http, promql, tcp and run is set; the vectors hold at most one.
@@ -79,11 +107,17 @@ struct Condition {
   Duration hold{0};        // `for`: must hold without a break this long
   Duration within{60000};  // must have held by then
   static constexpr auto fields() {
-    return std::tuple{field("metric", &Condition::metric), field("service", &Condition::service),
-                      field("op", &Condition::op),         field("value", &Condition::value),
-                      field("http", &Condition::http),     field("promql", &Condition::promql),
-                      field("tcp", &Condition::tcp),       field("run", &Condition::run),
-                      field("for", &Condition::hold),      field("within", &Condition::within)};
+    return std::tuple{
+        field("metric", &Condition::metric, "name of a metric on the signal stream"),
+        field("service", &Condition::service, "whose metric; empty: the subject's"),
+        field("op", &Condition::op, "lt, lte, gt, gte, eq or ne"),
+        field("value", &Condition::value, "limit"),
+        field("http", &Condition::http, "a call that must succeed"),
+        field("promql", &Condition::promql, "a query that must hold"),
+        field("tcp", &Condition::tcp, "a port that must accept"),
+        field("run", &Condition::run, "a program that must exit with 0"),
+        field("for", &Condition::hold, "must hold without a break for this long; at most within"),
+        field("within", &Condition::within, "must have held by then; at most 1h")};
   }
   bool operator==(const Condition&) const = default;
 };
@@ -91,34 +125,43 @@ struct Condition {
 // "metric latency_p99_seconds lt 0.5", "http http://…", for checks and reports.
 std::string describe(const Condition& condition);
 
-// What undoes a step, or does it: exactly one of run, http, wait and wait_for is set.
+// What undoes a step, or does it: exactly one of run, http, publish, wait and wait_for is set; the
+// vectors hold at most one.
 struct Step {
   std::string name;
   std::vector<Program> run;
   std::vector<HttpCall> http;
+  std::vector<PublishCall> publish;
   Duration wait{0};
   std::vector<Condition> wait_for;
   std::int64_t retries = 0;
   Duration backoff{1000};  // before the first retry; doubled for each further one, at most 60 s
   std::vector<Step> rollback;
   static constexpr auto fields() {
-    return std::tuple{field("name", &Step::name),         field("run", &Step::run),
-                      field("http", &Step::http),         field("wait", &Step::wait),
-                      field("wait_for", &Step::wait_for), field("retries", &Step::retries),
-                      field("backoff", &Step::backoff),   field("rollback", &Step::rollback)};
+    return std::tuple{
+        field("name", &Step::name, "for reports; by default the kind of the step"),
+        field("run", &Step::run, "runs a program"),
+        field("http", &Step::http, "makes a call"),
+        field("publish", &Step::publish, "writes a record to a topic"),
+        field("wait", &Step::wait, "waits; at most 1h"),
+        field("wait_for", &Step::wait_for, "waits until a condition holds"),
+        field("retries", &Step::retries, "further tries after a failure; at most 100"),
+        field("backoff", &Step::backoff,
+              "before the first retry; doubled for each further one, at most 60s"),
+        field("rollback", &Step::rollback, "the step that undoes this one")};
   }
   bool operator==(const Step&) const = default;
 };
 
-// run, http, wait or wait_for.
+// run, http, publish, wait or wait_for.
 const char* kind_of(const Step& step);
 
 struct Scope {
   std::vector<std::string> services = {"*"};  // names, or prefixes that end in *
   std::vector<std::string> resource_kinds;    // empty: any
   static constexpr auto fields() {
-    return std::tuple{field("services", &Scope::services),
-                      field("resource_kinds", &Scope::resource_kinds)};
+    return std::tuple{field("services", &Scope::services, "names, or prefixes that end in *"),
+                      field("resource_kinds", &Scope::resource_kinds, "empty: any")};
   }
   bool operator==(const Scope&) const = default;
 };
@@ -127,7 +170,9 @@ struct PlaybookPrior {
   double mean = 0;  // 0: by auto_approve, 0.9 or 0.6
   double weight = 8;
   static constexpr auto fields() {
-    return std::tuple{field("mean", &PlaybookPrior::mean), field("weight", &PlaybookPrior::weight)};
+    return std::tuple{
+        field("mean", &PlaybookPrior::mean, "above 0, at most 1; 0: by auto_approve, 0.9 or 0.6"),
+        field("weight", &PlaybookPrior::weight, "in trials; above 0")};
   }
   bool operator==(const PlaybookPrior&) const = default;
 };
@@ -151,23 +196,30 @@ struct Playbook {
   bool requires_elevation = false;
   PlaybookPrior prior;
   static constexpr auto fields() {
-    return std::tuple{field("name", &Playbook::name),
-                      field("title", &Playbook::title),
-                      field("description", &Playbook::description),
-                      field("risk", &Playbook::risk),
-                      field("auto_approve", &Playbook::auto_approve),
-                      field("triggers", &Playbook::triggers),
-                      field("scope", &Playbook::scope),
-                      field("preconditions", &Playbook::preconditions),
-                      field("effect", &Playbook::effect),
-                      field("probe", &Playbook::probe),
-                      field("steps", &Playbook::steps),
-                      field("verify", &Playbook::verify),
-                      field("secrets", &Playbook::secrets),
-                      field("derived_from", &Playbook::derived_from),
-                      field("model_tier", &Playbook::model_tier),
-                      field("requires_elevation", &Playbook::requires_elevation),
-                      field("prior", &Playbook::prior)};
+    return std::tuple{
+        field("name", &Playbook::name, "the name of its file without .yaml"),
+        field("title", &Playbook::title, "one line for people"),
+        field("description", &Playbook::description, "when to use it, and what it does"),
+        field("risk", &Playbook::risk, "low, moderate, high or critical"),
+        field("auto_approve", &Playbook::auto_approve,
+              "may run without a person if its risk is low and the limits and policies allow it"),
+        field("triggers", &Playbook::triggers, "diagnosis codes that it is for"),
+        field("scope", &Playbook::scope, "what it may be used on"),
+        field("preconditions", &Playbook::preconditions,
+              "must hold before the approval and again before the start"),
+        field("effect", &Playbook::effect,
+              "what recovery may do after a crash in mid-step: idempotent (again), verifiable (ask "
+              "the probe), neither (in doubt)"),
+        field("probe", &Playbook::probe,
+              "of a verifiable effect: holds when the effect has happened"),
+        field("steps", &Playbook::steps, "done in this order"),
+        field("verify", &Playbook::verify, "must hold afterwards, or the steps are rolled back"),
+        field("secrets", &Playbook::secrets, "names of credentials that the steps are given"),
+        field("derived_from", &Playbook::derived_from, "the proposal that it came from"),
+        field("model_tier", &Playbook::model_tier, "of the model that may draft for it"),
+        field("requires_elevation", &Playbook::requires_elevation,
+              "needs elevated rights, which a person grants"),
+        field("prior", &Playbook::prior, "the belief in it before any outcome")};
   }
   bool operator==(const Playbook&) const = default;
 };

@@ -187,9 +187,12 @@ struct PolicyCondition {
   std::string op;  // in, eq, ne, lt, lte, gt, gte
   std::vector<std::string> operands;
   static constexpr auto fields() {
-    return std::tuple{field("field", &PolicyCondition::field_name),
-                      field("op", &PolicyCondition::op),
-                      field("operands", &PolicyCondition::operands)};
+    return std::tuple{
+        field("field", &PolicyCondition::field_name,
+              "impact, blast_radius, confidence, change_window, proactive, service, code, "
+              "playbook, risk, tier or resource_kind"),
+        field("op", &PolicyCondition::op, "in, eq, ne, lt, lte, gt or gte"),
+        field("operands", &PolicyCondition::operands, "what it is compared with; one but for in")};
   }
   bool operator==(const PolicyCondition&) const = default;
 };
@@ -199,8 +202,11 @@ struct Policy {
   std::string decision;  // allow, deny or require_approval
   std::vector<PolicyCondition> conditions;
   static constexpr auto fields() {
-    return std::tuple{field("action", &Policy::action), field("decision", &Policy::decision),
-                      field("conditions", &Policy::conditions)};
+    return std::tuple{
+        field("action", &Policy::action, "self_heal_execute or self_heal_execute_proactive"),
+        field("decision", &Policy::decision, "allow, deny or require_approval"),
+        field("conditions", &Policy::conditions,
+              "a list means in, a bare value eq, a mapping names the comparison; all must hold")};
   }
   bool operator==(const Policy&) const = default;
 };
@@ -215,9 +221,11 @@ struct ServiceEntry {
   std::string profile = "low_risk";
   static constexpr auto fields() {
     return std::tuple{
-        field("name", &ServiceEntry::name), field("risk_tier", &ServiceEntry::risk_tier),
-        field("depends_on", &ServiceEntry::depends_on), field("replicas", &ServiceEntry::replicas),
-        field("profile", &ServiceEntry::profile)};
+        field("name", &ServiceEntry::name, "unique"),
+        field("risk_tier", &ServiceEntry::risk_tier, "low, medium, high or critical"),
+        field("depends_on", &ServiceEntry::depends_on, "services that it fails with"),
+        field("replicas", &ServiceEntry::replicas, "instances that are meant to run"),
+        field("profile", &ServiceEntry::profile, "the risk that healing it may take by itself")};
   }
   bool operator==(const ServiceEntry&) const = default;
 };
@@ -227,8 +235,9 @@ struct ResourceEntry {
   std::string id;
   std::string service;
   static constexpr auto fields() {
-    return std::tuple{field("kind", &ResourceEntry::kind), field("id", &ResourceEntry::id),
-                      field("service", &ResourceEntry::service)};
+    return std::tuple{field("kind", &ResourceEntry::kind, "for example Instance"),
+                      field("id", &ResourceEntry::id, "unique within its kind"),
+                      field("service", &ResourceEntry::service, "the service that runs on it")};
   }
   bool operator==(const ResourceEntry&) const = default;
 };
@@ -237,8 +246,8 @@ struct GraphSettings {
   std::vector<ServiceEntry> services;
   std::vector<ResourceEntry> resources;
   static constexpr auto fields() {
-    return std::tuple{field("services", &GraphSettings::services),
-                      field("resources", &GraphSettings::resources)};
+    return std::tuple{field("services", &GraphSettings::services, "what the fleet consists of"),
+                      field("resources", &GraphSettings::resources, "what the services run on")};
   }
   bool operator==(const GraphSettings&) const = default;
 };
@@ -274,17 +283,17 @@ struct Settings {
         field("mode", &Settings::mode, "observe, dry_run or execute"),
         field("predictive_shadow", &Settings::predictive_shadow,
               "predictions are recorded and scored, never acted on"),
-        field("predictor", &Settings::predictor),
-        field("choice", &Settings::choice),
-        field("approval", &Settings::approval),
+        field("predictor", &Settings::predictor, "what becomes a diagnosis"),
+        field("choice", &Settings::choice, "how a playbook is chosen"),
+        field("approval", &Settings::approval, "what may run without a person"),
         field("change_windows", &Settings::change_windows, "when changes are allowed"),
-        field("limits", &Settings::limits),
-        field("breaker", &Settings::breaker),
-        field("run", &Settings::run),
-        field("playbooks", &Settings::playbooks),
-        field("policies", &Settings::policies),
-        field("graph", &Settings::graph),
-        field("keys", &Settings::keys)};
+        field("limits", &Settings::limits, "how much may run"),
+        field("breaker", &Settings::breaker, "when a playbook that fails is left alone"),
+        field("run", &Settings::run, "how a run is carried out"),
+        field("playbooks", &Settings::playbooks, "what can be done"),
+        field("policies", &Settings::policies, "first match decides"),
+        field("graph", &Settings::graph, "services and what they run on"),
+        field("keys", &Settings::keys, "who may sign control messages")};
   }
   bool operator==(const Settings&) const = default;
 };
@@ -292,6 +301,11 @@ struct Settings {
 // Everything that can be wrong with settings beyond their form: unknown codes and operators, bad
 // limits, policies over unknown fields. Names the place; the first problem wins.
 Result<void> validate(const Settings& settings);
+
+// The parts of validate(), for a loader that knows which file a part came from.
+Result<void> validate_playbook(const Playbook& playbook);
+Result<void> validate_policies(const std::vector<Policy>& policies);
+Result<void> validate_graph(const GraphSettings& graph);
 
 std::string settings_text(const Settings& settings);  // canonical JSON
 Result<Settings> settings_from_text(const std::string& text);

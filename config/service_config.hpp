@@ -1,0 +1,134 @@
+#pragma once
+// What one process is started with: where its bus, files and listener are, and the settings that
+// its decisions depend on. Order: defaults, file, --set, environment switches; later ones win.
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "base/fields.hpp"
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "decision/settings.hpp"
+
+namespace selfheal {
+
+struct BusConfig {
+  std::string kind = "embedded";
+  std::string brokers = "127.0.0.1:9092";
+  std::map<std::string, std::string> properties;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("kind", &BusConfig::kind, "embedded (durable, in data_dir, one process) or kafka"),
+        field("brokers", &BusConfig::brokers, "host:port, separated by commas; of kafka"),
+        field("properties", &BusConfig::properties,
+              "librdkafka properties by name; each reaches every client that knows it")};
+  }
+  bool operator==(const BusConfig&) const = default;
+};
+
+struct TopicsConfig {
+  std::string prefix = "selfheal";
+  std::int64_t partitions = 8;
+  static constexpr auto fields() {
+    return std::tuple{field("prefix", &TopicsConfig::prefix,
+                            "in front of every topic's name; one cluster may hold several"),
+                      field("partitions", &TopicsConfig::partitions,
+                            "shards, 1 to 1024; pinned once the topics are made")};
+  }
+  bool operator==(const TopicsConfig&) const = default;
+};
+
+struct HttpConfig {
+  std::string listen = "127.0.0.1:8000";
+  static constexpr auto fields() {
+    return std::tuple{field("listen", &HttpConfig::listen,
+                            "host:port of API, metrics and console; port 0 takes any free one")};
+  }
+  bool operator==(const HttpConfig&) const = default;
+};
+
+struct ServiceConfig {
+  BusConfig bus;
+  TopicsConfig topics;
+  std::string data_dir = "/var/lib/selfheal";
+  HttpConfig http;
+  std::string mode = "observe";
+  bool predictive_shadow = false;
+  std::string playbooks_dir = "playbooks";
+  std::string policies_file = "policies/default.yaml";
+  std::string graph_file = "graph.yaml";
+  std::string keys_dir;
+  std::string instance;
+  LimitSettings limits;
+  BreakerSettings breaker;
+  ApprovalSettings approval;
+  PredictorSettings predictor;
+  ChoiceSettings choice;
+  RunSettings run;
+  std::vector<ChangeWindow> change_windows;
+  std::int64_t cut_budget_us = 500;
+  Duration save_interval{1000};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("bus", &ServiceConfig::bus, "where signals come from and the journal is"),
+        field("topics", &ServiceConfig::topics, "names and number"),
+        field("data_dir", &ServiceConfig::data_dir, "state of this process; one process each"),
+        field("http", &ServiceConfig::http, "the one listener"),
+        field("mode", &ServiceConfig::mode,
+              "observe (decide, never act), dry_run (up to the effect) or execute"),
+        field("predictive_shadow", &ServiceConfig::predictive_shadow,
+              "predictions are recorded and scored, never acted on"),
+        field("playbooks_dir", &ServiceConfig::playbooks_dir, "its *.yaml files, a playbook each"),
+        field("policies_file", &ServiceConfig::policies_file, "policies, first match wins"),
+        field("graph_file", &ServiceConfig::graph_file, "services, what they run on and need"),
+        field("keys_dir", &ServiceConfig::keys_dir,
+              "signing keys and tokens; may be shared in a cluster; empty: keys in data_dir"),
+        field("instance", &ServiceConfig::instance,
+              "name of this process in the cluster; empty: the host name"),
+        field("limits", &ServiceConfig::limits, "how much may run"),
+        field("breaker", &ServiceConfig::breaker, "when a failing playbook is left alone"),
+        field("approval", &ServiceConfig::approval, "what may run without a person"),
+        field("predictor", &ServiceConfig::predictor, "what becomes a diagnosis"),
+        field("choice", &ServiceConfig::choice, "how a playbook is chosen"),
+        field("run", &ServiceConfig::run, "how a run is carried out"),
+        field("change_windows", &ServiceConfig::change_windows,
+              "when changes are allowed; none: always"),
+        field("cut_budget_us", &ServiceConfig::cut_budget_us,
+              "work in one cut, in microseconds, 1 to 1000000"),
+        field("save_interval", &ServiceConfig::save_interval,
+              "how often pages go to disk; at most 1h")};
+  }
+  bool operator==(const ServiceConfig&) const = default;
+};
+
+struct LoadedConfig {
+  ServiceConfig config;  // valid, every path absolute, instance and keys_dir filled in
+  std::string file;      // as given; empty where there was none
+};
+
+// The value of an environment variable; none where it is not set.
+using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
+
+// Looks into the environment of this process. Not while another thread changes it.
+std::optional<std::string> process_environment(const std::string& name);
+
+// Reads `file` (none: defaults, relative to /etc/selfheal), then `overrides` ("limits.x=3"), then
+// the switches. Paths in the file are relative to its folder, those of an override to the current
+// one. A default playbooks_dir, policies_file or graph_file that is not there becomes empty: none.
+// Fails with not_found, unavailable, exhausted or invalid; the message names the place.
+Result<LoadedConfig> load_config(const std::optional<std::string>& file,
+                                 const std::vector<std::string>& overrides,
+                                 const EnvironmentLookup& environment);
+
+// The part of the configuration itself that decisions depend on: no playbooks, policies or keys.
+Settings decision_settings(const ServiceConfig& config);
+
+// The settings that decisions depend on, with every playbook, policy, service and public key that
+// the configuration names; valid. Errors name the file. Reads files; otherwise thread-safe.
+Result<Settings> build_settings(const ServiceConfig& config);
+
+}  // namespace selfheal
