@@ -44,6 +44,9 @@ struct PredictorSettings {
   std::int64_t series_max = 1000000;
   std::vector<TroubleRule> rules;
   Duration scoring_window{3600000};
+  Duration lead_time{300000};
+  Duration repeat_after{60000};
+  std::map<std::string, std::string> alert_codes = {{"InstanceDown", "service_down"}};
   static constexpr auto fields() {
     return std::tuple{
         field("latency_metrics", &PredictorSettings::latency_metrics,
@@ -61,7 +64,13 @@ struct PredictorSettings {
         field("rules", &PredictorSettings::rules,
               "present-trouble rules; the first that holds wins"),
         field("scoring_window", &PredictorSettings::scoring_window,
-              "a prediction that has not come true by then is a false positive")};
+              "a prediction that has not come true by then is a false positive"),
+        field("lead_time", &PredictorSettings::lead_time,
+              "how long a predicted rise leaves for acting"),
+        field("repeat_after", &PredictorSettings::repeat_after,
+              "trouble that goes on without an incident is said again after this time"),
+        field("alert_codes", &PredictorSettings::alert_codes,
+              "diagnosis of an alert without an issue_type label, by its name")};
   }
   bool operator==(const PredictorSettings&) const = default;
 };

@@ -51,6 +51,8 @@ class Stage {
   // Hands the rows changed since the last call to `sink`. load() takes one back; false: not mine.
   virtual void save(PageSink& sink) = 0;
   virtual bool load(std::string_view page_key, std::string_view value) = 0;
+  // All pages have been offered.
+  virtual void finish_load() {}
 
  protected:
   virtual void evolve(const Event& event, const EventPlace& place) = 0;

@@ -9,6 +9,7 @@
 #include "decision/settings.hpp"
 #include "topics/control.hpp"
 #include "topics/journal.hpp"
+#include "topics/routing.hpp"
 #include "topics/signal.hpp"
 
 namespace selfheal {
@@ -18,6 +19,7 @@ struct ControlInput {
   Offset offset = 0;
   ControlMessage message;
   std::string unreadable;  // empty where the message was read
+  std::shared_ptr<const SignalBatch> signals;  // of a forward
 };
 
 // A new value of a metric that some playbook or rule asks for, in input order.
@@ -44,6 +46,7 @@ class Token {
   Cut cut;
   std::shared_ptr<const Settings> settings;
   bool settings_changed = false;  // stages rebuild what they derive from settings
+  std::int64_t generation = 0;    // of the settings in the chain
   std::shared_ptr<const SignalBatch> signals;
   std::vector<ControlInput> controls;
   std::vector<std::shared_ptr<const void>> keep_alive;  // bytes that the views above point into
@@ -61,6 +64,10 @@ class Token {
   ShardFacts previous_facts;
   TimeMs previous_tick_ms = 0;
 
+  // Which shard a service belongs to; see topics/routing.hpp.
+  std::int32_t shard_of_service(std::string_view service) const {
+    return shard_of(service, static_cast<std::int32_t>(facts.partitions));
+  }
   std::string id_of(std::size_t k) const {
     return std::to_string(facts.shard) + "/" + std::to_string(facts.seq) + "/" + std::to_string(k);
   }

@@ -64,6 +64,7 @@ struct IncidentOpened {
       labels;                       // of the alert or signal that opened it, for playbook variables
   std::string evidence;             // a short text for a person
   std::int64_t signal_time_ms = 0;  // when the trouble was first observed
+  std::int64_t lead_deadline_ms = 0;  // a proactive action is of no use after it; 0: unknown
   static constexpr auto fields() {
     return std::tuple{field("incident_id", &IncidentOpened::incident_id),
                       field("code", &IncidentOpened::code),
@@ -75,7 +76,8 @@ struct IncidentOpened {
                       field("proactive", &IncidentOpened::proactive),
                       field("labels", &IncidentOpened::labels),
                       field("evidence", &IncidentOpened::evidence),
-                      field("signal_time_ms", &IncidentOpened::signal_time_ms)};
+                      field("signal_time_ms", &IncidentOpened::signal_time_ms),
+                      field("lead_deadline_ms", &IncidentOpened::lead_deadline_ms)};
   }
   bool operator==(const IncidentOpened&) const = default;
 };
@@ -129,7 +131,8 @@ struct Diagnosis {
   std::vector<std::string> suggested_playbooks;
   std::map<std::string, std::string> labels;
   bool stale = false;
-  std::string evidence;  // a short text for a person
+  std::string evidence;   // a short text for a person
+  std::string signal_id;  // of the signal behind it; one id counts once
   std::int64_t signal_time_ms = 0;
   static constexpr auto fields() {
     return std::tuple{field("code", &Diagnosis::code),
@@ -143,6 +146,7 @@ struct Diagnosis {
                       field("labels", &Diagnosis::labels),
                       field("stale", &Diagnosis::stale),
                       field("evidence", &Diagnosis::evidence),
+                      field("signal_id", &Diagnosis::signal_id),
                       field("signal_time_ms", &Diagnosis::signal_time_ms)};
   }
   bool operator==(const Diagnosis&) const = default;
@@ -313,11 +317,14 @@ struct IncidentNoted {
   std::string service;
   std::string note;
   bool now_present = false;  // a predicted incident has become real
+  double confidence = 0;
   static constexpr auto fields() {
-    return std::tuple{
-        field("incident_id", &IncidentNoted::incident_id), field("code", &IncidentNoted::code),
-        field("service", &IncidentNoted::service), field("note", &IncidentNoted::note),
-        field("now_present", &IncidentNoted::now_present)};
+    return std::tuple{field("incident_id", &IncidentNoted::incident_id),
+                      field("code", &IncidentNoted::code),
+                      field("service", &IncidentNoted::service),
+                      field("note", &IncidentNoted::note),
+                      field("now_present", &IncidentNoted::now_present),
+                      field("confidence", &IncidentNoted::confidence)};
   }
   bool operator==(const IncidentNoted&) const = default;
 };

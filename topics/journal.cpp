@@ -110,8 +110,10 @@ void rest_from_json(const Json& json, JournalRecord& record) {
 
 // How the guard moves: a failed cut halves what may be taken; progress beyond it lifts the guard.
 void guard_after_failure(Chain& chain, const Cut& cut) {
+  // A cut without records failed by its timers or embedded inputs: no record is to blame.
+  if (cut.records() == 0) return;
   PoisonGuard& guard = chain.poison;
-  const bool single = cut.records() <= 1;
+  const bool single = cut.records() == 1;
   guard.single_failures = single ? guard.single_failures + 1 : 0;
   guard.records_max = std::max<std::int64_t>(1, cut.records() / 2);
   guard.signals_until = std::max(guard.signals_until, cut.signals_end);
@@ -241,6 +243,66 @@ Result<SignedBody> unwrap_body(std::string_view value) {
   }
   return SignedBody{value.substr(value_start.size(), signature_digits),
                     value.substr(body_at, value.size() - body_at - 1)};
+}
+
+std::string encode_chain(const Chain& chain) {
+  Json json = Json::object();
+  json["shard"] = chain.shard;
+  json["epoch"] = chain.epoch;
+  json["seq"] = chain.seq;
+  json["head"] = to_hex(chain.head);
+  json["owner"] = chain.owner;
+  json["public_key"] = chain.public_key;
+  json["fold_version"] = chain.fold_version;
+  json["partitions"] = chain.partitions;
+  json["shard_seed"] = to_hex(chain.shard_seed);
+  json["signals_next"] = chain.signals_next;
+  json["control_next"] = chain.control_next;
+  json["tick_ms"] = chain.tick_ms;
+  json["caught_up_through_ms"] = chain.caught_up_through_ms;
+  json["state_hash"] = to_hex(chain.state_hash);
+  json["generation"] = chain.generation;
+  json["settings"] = chain.settings;
+  json["poison"] = {chain.poison.signals_until, chain.poison.control_until,
+                    chain.poison.records_max, chain.poison.single_failures};
+  json["journal_next"] = chain.journal_next;
+  return dump(json);
+}
+
+Result<Chain> decode_chain(std::string_view text) {
+  const Result<Json> parsed = parse_json(text);
+  if (!parsed) return parsed.error().within("chain");
+  const Json& json = *parsed;
+  try {
+    Chain chain;
+    chain.shard = json.at("shard").get<std::int64_t>();
+    chain.epoch = json.at("epoch").get<std::int64_t>();
+    chain.seq = json.at("seq").get<std::int64_t>();
+    const Result<std::string> head = from_hex(json.at("head").get<std::string>());
+    if (!head || head->size() != chain.head.size()) {
+      return Error{ErrorCode::corrupt, "chain: the head is not a SHA-256"};
+    }
+    std::copy(head->begin(), head->end(), chain.head.begin());
+    chain.owner = json.at("owner").get<std::string>();
+    chain.public_key = json.at("public_key").get<std::string>();
+    chain.fold_version = json.at("fold_version").get<std::int64_t>();
+    chain.partitions = json.at("partitions").get<std::int64_t>();
+    chain.shard_seed = hex_number(json.at("shard_seed"));
+    chain.signals_next = json.at("signals_next").get<Offset>();
+    chain.control_next = json.at("control_next").get<Offset>();
+    chain.tick_ms = json.at("tick_ms").get<TimeMs>();
+    chain.caught_up_through_ms = json.at("caught_up_through_ms").get<TimeMs>();
+    chain.state_hash = hex_number(json.at("state_hash"));
+    chain.generation = json.at("generation").get<std::int64_t>();
+    chain.settings = json.at("settings").get<std::string>();
+    const Json& poison = json.at("poison");
+    chain.poison = {poison.at(0).get<Offset>(), poison.at(1).get<Offset>(),
+                    poison.at(2).get<std::int64_t>(), poison.at(3).get<std::int64_t>()};
+    chain.journal_next = json.at("journal_next").get<Offset>();
+    return chain;
+  } catch (const Json::exception& failure) {
+    return Error{ErrorCode::corrupt, std::string("chain: ") + failure.what()};
+  }
 }
 
 void advance(Chain& chain, const JournalRecord& record, std::string_view body) {

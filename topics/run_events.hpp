@@ -225,12 +225,14 @@ struct ProbeRequested {
   std::string action_id;
   std::string purpose;         // verify, precondition or wait_for
   std::int64_t condition = 0;  // index
+  std::int64_t step = 0;       // that waits for it
   std::int64_t valid_until_ms = 0;
   static constexpr auto fields() {
     return std::tuple{field("probe_id", &ProbeRequested::probe_id),
                       field("action_id", &ProbeRequested::action_id),
                       field("purpose", &ProbeRequested::purpose),
                       field("condition", &ProbeRequested::condition),
+                      field("step", &ProbeRequested::step),
                       field("valid_until_ms", &ProbeRequested::valid_until_ms)};
   }
   bool operator==(const ProbeRequested&) const = default;
@@ -323,6 +325,22 @@ struct Forwarded {
                       field("signals", &Forwarded::signals), field("body", &Forwarded::body)};
   }
   bool operator==(const Forwarded&) const = default;
+};
+
+// A forward from another shard was taken in; a second copy of it will not be.
+struct ForwardTaken {
+  static constexpr const char* kName = "forward_taken";
+  std::int64_t source_shard = 0;
+  std::int64_t source_seq = 0;
+  std::int64_t source_k = 0;
+  std::int64_t signals = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("source_shard", &ForwardTaken::source_shard),
+                      field("source_seq", &ForwardTaken::source_seq),
+                      field("source_k", &ForwardTaken::source_k),
+                      field("signals", &ForwardTaken::signals)};
+  }
+  bool operator==(const ForwardTaken&) const = default;
 };
 
 // Another configuration took effect at this cut.

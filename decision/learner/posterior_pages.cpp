@@ -54,9 +54,8 @@ void save_arm(const Posteriors& posteriors, const ArmKey& key, const std::string
   const WideKey wide_key{key.diagnosis, key.playbook};
   if (const auto wide = posteriors.wide_rows().find(wide_key);
       wide != posteriors.wide_rows().end()) {
-    const Json json = Json::array({key.diagnosis, key.playbook,
-                                   counts_to_json(wide->second.counts), wide->second.shifts,
-                                   wide->second.information});
+    const Json json = Json::array({key.diagnosis, key.playbook, counts_to_json(wide->second.counts),
+                                   wide->second.shifts, wide->second.information});
     sink.put(prefix + "wide/" + key.diagnosis + "\n" + key.playbook, dump(json));
   }
   if (const auto playbook = posteriors.playbook_rows().find(key.playbook);

@@ -10,6 +10,8 @@ namespace {
 constexpr DurationMs step_backoff_ms_max = 60 * 1000;
 // A start that came too late has touched nothing, so it costs no retry; but not for ever.
 constexpr std::int64_t starts_of_a_step_max = 20;
+// Runs moved by their timers in one cut, so that a batch stays within a record.
+constexpr std::size_t moves_per_cut_max = 100;
 
 DurationMs backoff_of(const Step& step, std::int64_t tries_failed) {
   DurationMs wait_ms = step.backoff.ms;
@@ -200,6 +202,7 @@ void Runner::decide(Token& token) {
     const bool is_due = run.due_ms > 0 && run.due_ms <= token.cut.tick_ms;
     if (run.phase != "done" && is_due) due.push_back(action_id);
   }
+  if (due.size() > moves_per_cut_max) due.resize(moves_per_cut_max);
   for (const std::string& action_id : due) move_due(token, action_id);
 }
 
@@ -397,6 +400,7 @@ void Runner::ask_probe(Token& token, const std::string& action_id, const std::st
                        .action_id = action_id,
                        .purpose = purpose,
                        .condition = run.condition,
+                       .step = run.step,
                        .valid_until_ms = token.cut.tick_ms + 2 * settings().run.start_valid.ms};
   emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, probe});
 }

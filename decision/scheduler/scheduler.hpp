@@ -32,6 +32,7 @@ struct IncidentRow {
   std::vector<std::string> failed_playbooks;
   std::vector<std::string> codes;  // of the trouble that has not passed yet
   std::string proposal_id;
+  std::string chosen;      // playbook of that proposal
   bool proactive = false;  // still only predicted
   double confidence = 0;
   TimeMs lead_deadline_ms = 0;
@@ -47,6 +48,7 @@ struct IncidentRow {
                       field("failed_playbooks", &IncidentRow::failed_playbooks),
                       field("codes", &IncidentRow::codes),
                       field("proposal_id", &IncidentRow::proposal_id),
+                      field("chosen", &IncidentRow::chosen),
                       field("proactive", &IncidentRow::proactive),
                       field("confidence", &IncidentRow::confidence),
                       field("lead_deadline_ms", &IncidentRow::lead_deadline_ms)};

@@ -5,6 +5,10 @@
 #include "decision/runner/runner.hpp"
 
 namespace selfheal {
+namespace {
+// Runs judged in one cut, so that a batch stays within a record; the others stay due.
+constexpr std::size_t judged_per_cut_max = 100;
+}  // namespace
 
 Verifier::Verifier() : rows_("verifier/run/"), observed_("verifier") {}
 
@@ -65,6 +69,7 @@ void Verifier::decide(Token& token) {
                      !token.cut.inputs.empty();
     if (row.phase == "watching" && due) watching.push_back(action_id);
   }
+  if (watching.size() > judged_per_cut_max) watching.resize(judged_per_cut_max);
   for (const std::string& action_id : watching) judge(token, action_id);
 }
 

@@ -1,0 +1,109 @@
+#include "actors/bus_reader_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace selfheal {
+namespace {
+
+using Self = bus_reader_actor::stateful_pointer<BusReaderState>;
+
+// Polls both inputs of a shard; control first, because a person's answer must not wait for signals.
+Result<SupplyPtr> poll(ShardInputs& inputs, const FetchInputs& wanted) {
+  auto supply = std::make_shared<CutSupply>();
+  if (wanted.controls_max > 0) {
+    const Result<void> polled =
+        inputs.control->poll(supply->control, {wanted.controls_max, wanted.bytes_max});
+    if (!polled) return polled.error().within("control");
+  }
+  if (wanted.records_max > 0) {
+    const Result<void> polled =
+        inputs.signals->poll(supply->signals, {wanted.records_max, wanted.bytes_max});
+    if (!polled) return polled.error().within("signals");
+  }
+  supply->signals.next_offset = inputs.signals->position();
+  supply->control.next_offset = inputs.control->position();
+  supply->signals_at_end = inputs.signals->at_end();
+  supply->control_at_end = inputs.control->at_end();
+  return supply;
+}
+
+bool has_records(const CutSupply& supply) {
+  return !supply.signals.records.empty() || !supply.control.records.empty();
+}
+
+// Answers a waiting cutter where there is something to answer with.
+void serve(Self self, std::int64_t shard) {
+  const auto found = self->state.shards.find(shard);
+  if (found == self->state.shards.end() || !found->second.waiting) return;
+  ShardInputs& inputs = found->second;
+  Result<SupplyPtr> supply = poll(inputs, inputs.wanted);
+  if (!supply) {
+    spdlog::error("shard {}: reading inputs: {}", shard, supply.error().context);
+    inputs.waiting = false;
+    inputs.answer.deliver(caf::make_error(caf::sec::runtime_error, supply.error().context));
+    return;
+  }
+  if (!has_records(**supply)) return;
+  inputs.waiting = false;
+  inputs.answer.deliver(std::move(*supply));
+}
+
+// Opens at `next`, or at the oldest record that is kept: what has expired can only be reported.
+Result<std::unique_ptr<LogReader>> open_from(Log& log, const TopicPartition& where, Offset next,
+                                             const Wake& wake) {
+  const Result<OffsetRange> range = log.range(where);
+  if (!range) return range.error();
+  if (range->begin > next) {
+    spdlog::warn("{}/{}: the records {} to {} have expired before they were taken", where.topic,
+                 where.partition, next, range->begin - 1);
+  }
+  if (range->end < next) {
+    return Error{ErrorCode::corrupt, where.topic + " ends before what has been taken from it"};
+  }
+  return log.open(where, std::max(range->begin, next), wake);
+}
+
+Opened open_inputs(Self self, const OpenInputs& open) {
+  const Environment& environment = *self->state.environment;
+  const auto partition = static_cast<std::int32_t>(open.shard);
+  // The wake-up comes on a thread of the log: it only posts a message.
+  const auto wake = [me = caf::actor_cast<bus_reader_actor>(self), shard = open.shard] {
+    caf::anon_send(me, Woken{shard});
+  };
+  Result<std::unique_ptr<LogReader>> signals =
+      environment.log->open({environment.topics.signals, partition}, open.signals_next, wake);
+  if (!signals) return {signals.error().context};
+  Result<std::unique_ptr<LogReader>> control =
+      environment.log->open({environment.topics.control, partition}, open.control_next, wake);
+  if (!control) return {control.error().context};
+  self->state.shards.erase(open.shard);
+  ShardInputs& inputs = self->state.shards[open.shard];
+  inputs.signals = std::move(*signals);
+  inputs.control = std::move(*control);
+  return {};
+}
+
+}  // namespace
+
+bus_reader_actor::behavior_type bus_reader(Self self, EnvironmentPtr environment) {
+  self->state.environment = std::move(environment);
+  return {
+      [self](const FetchInputs& wanted) -> caf::typed_response_promise<SupplyPtr> {
+        auto promise = self->make_response_promise<SupplyPtr>();
+        const auto found = self->state.shards.find(wanted.shard);
+        if (found == self->state.shards.end()) {
+          return promise.deliver(
+              caf::make_error(caf::sec::runtime_error, "the inputs of this shard are not open"));
+        }
+        found->second.waiting = true;
+        found->second.wanted = wanted;
+        found->second.answer = promise;
+        serve(self, wanted.shard);
+        return promise;
+      },
+      [self](const Woken& woken) { serve(self, woken.shard); },
+      [self](const OpenInputs& open) { return open_inputs(self, open); },
+  };
+}
+
+}  // namespace selfheal

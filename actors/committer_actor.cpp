@@ -1,0 +1,277 @@
+#include "actors/committer_actor.hpp"
+
+#include <chrono>
+
+#include "base/signature.hpp"
+
+namespace selfheal {
+namespace {
+
+using Self = committer_actor::stateful_pointer<CommitterState>;
+
+std::int64_t steady_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+void end_shard(Self self, const std::string& kind, const std::string& stage,
+               const std::string& reason, bool recorded = false) {
+  if (self->state.ended) return;
+  self->state.ended = true;
+  self->send(self->state.supervisor,
+             ShardFault{self->state.committed.shard, kind, stage, reason, recorded});
+}
+
+// Signs and appends a record that extends the speculative chain.
+void append(Self self, PendingRecord pending) {
+  CommitterState& state = self->state;
+  const Environment& environment = *state.environment;
+  pending.body = encode_body(pending.record);
+  const Result<std::string> signature = sign(environment.journal_secret_key, pending.body);
+  CHECK(signature, "the journal key cannot sign");
+  std::string value = wrap_body(*signature, pending.body);
+  if (value.size() > record_bytes_max) {
+    return end_shard(self, "bug", "committer",
+                     "a batch of " + std::to_string(value.size()) + " bytes does not fit a record");
+  }
+  advance(state.speculative, pending.record, pending.body);
+  pending.produced_us = steady_us();
+  const std::int64_t seq = pending.record.seq;
+  const auto me = caf::actor_cast<committer_actor>(self);
+  state.pending.push_back(std::move(pending));
+  environment.log->append(
+      {environment.topics.journal, static_cast<std::int32_t>(state.committed.shard)},
+      NewRecord{.value = std::move(value)}, [me, seq](Result<Offset> stored) {
+        caf::anon_send(
+            me, Delivery{seq, stored.has_value(), stored ? std::string() : stored.error().context});
+      });
+  environment.failpoint("after_append");
+}
+
+JournalRecord next_record(const CommitterState& state, JournalKind kind) {
+  JournalRecord record;
+  record.kind = kind;
+  record.shard = state.speculative.shard;
+  record.epoch = state.speculative.epoch;
+  record.seq = state.speculative.seq + 1;
+  record.prev_hash = to_hex(state.speculative.head);
+  return record;
+}
+
+void take_token(Self self, const TokenPtr& token) {
+  CommitterState& state = self->state;
+  if (state.ended) return;
+  CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty()};
+  if (!done.dropped) {
+    PendingRecord pending;
+    pending.record = batch_of(state.speculative, *token);
+    pending.settings = token->settings;
+    pending.signals_by_type.assign(signal_type_count, 0);
+    for (const Signal& signal : token->signals->signals) {
+      ++pending.signals_by_type[static_cast<std::size_t>(signal.type)];
+      if (pending.oldest_signal_ms == 0) pending.oldest_signal_ms = signal.received_ms;
+    }
+    state.settings = token->settings;
+    append(self, std::move(pending));
+  }
+  self->send(state.cutter, done);
+}
+
+void publish(Self self, PendingRecord& pending) {
+  CommitterState& state = self->state;
+  const Environment& environment = *state.environment;
+  auto committed = std::make_shared<CommittedRecord>();
+  committed->record = std::move(pending.record);
+  committed->settings = pending.settings ? pending.settings : state.settings;
+  committed->oldest_signal_ms = pending.oldest_signal_ms;
+  committed->append_ms = pending.append_ms;
+  committed->signals_by_type = std::move(pending.signals_by_type);
+  const TimeMs now_ms = environment.now_ms();
+  environment.metrics->observe_commit(static_cast<double>(steady_us() - pending.produced_us) / 1e6);
+  environment.metrics->count_signals(committed->signals_by_type);
+  if (committed->oldest_signal_ms > 0) {
+    environment.metrics->observe_decide(
+        static_cast<double>(std::max<TimeMs>(0, now_ms - committed->oldest_signal_ms)) / 1000.0);
+  }
+  for (const Event& event : committed->record.events) {
+    environment.metrics->count_event(event, now_ms);
+  }
+  const CommittedPtr shared = std::move(committed);
+  // Effects first: what is committed may happen, whether or not anybody can be told.
+  self->send(state.effects, shared);
+  self->send(state.relay, shared);
+  self->send(state.read_model, shared);
+}
+
+void finish(Self self, PendingRecord& pending) {
+  CommitterState& state = self->state;
+  const JournalKind kind = pending.record.kind;
+  const std::int64_t seq = pending.record.seq;
+  const std::int64_t generation = pending.record.generation;
+  const std::string content = pending.record.content;
+  const std::string stage = pending.record.stage;
+  const std::string reason = pending.record.reason;
+  const TimeMs append_ms = pending.append_ms;
+  publish(self, pending);
+  switch (kind) {
+    case JournalKind::batch:
+      self->send(state.cutter, CreditBack{seq, append_ms});
+      break;
+    case JournalKind::config:
+      self->send(state.cutter, SettingsInForce{seq, generation, content});
+      break;
+    case JournalKind::failed:
+      end_shard(self, "bug", stage, reason, true);
+      break;
+    case JournalKind::skip:
+      end_shard(self, "skipped", "", reason, true);
+      break;
+    case JournalKind::claim:
+      break;
+  }
+}
+
+void record_failure(Self self) {
+  CommitterState& state = self->state;
+  if (!state.failed || !state.pending.empty() || state.ended) return;
+  PendingRecord pending;
+  pending.record = next_record(state, JournalKind::failed);
+  pending.record.cut = state.failed->cut;
+  // The inputs are on their topics; embedded ones are asked for again by the next incarnation.
+  pending.record.cut.inputs.clear();
+  pending.record.stage = state.failed->stage;
+  pending.record.reason = state.failed->reason.substr(0, 1000);
+  state.failed.reset();
+  append(self, std::move(pending));
+}
+
+void commit_front(Self self) {
+  CommitterState& state = self->state;
+  while (!state.pending.empty() && !state.ended) {
+    PendingRecord& front = state.pending.front();
+    if (!front.delivered || !front.read_back) break;
+    PendingRecord done = std::move(front);
+    state.pending.pop_front();
+    finish(self, done);
+  }
+  record_failure(self);
+}
+
+void take_read_back(Self self, const RecordBatch& batch) {
+  CommitterState& state = self->state;
+  for (const RecordView& read : batch.records) {
+    if (state.ended) return;
+    // The first of ours that has not been read back yet is the one to expect.
+    PendingRecord* mine = nullptr;
+    for (PendingRecord& each : state.pending) {
+      if (!each.read_back) {
+        mine = &each;
+        break;
+      }
+    }
+    JournalRecord record;
+    const std::string_view known = mine == nullptr ? std::string_view() : mine->body;
+    const Acceptance acceptance = accept(state.committed, read, record, known);
+    state.last_offset = read.offset;
+    state.last_record_hash = to_hex(sha256(read.value));
+    if (acceptance == Acceptance::accepted) {
+      const Result<SignedBody> parts = unwrap_body(read.value);
+      if (mine != nullptr && parts && parts->body == mine->body) {
+        mine->read_back = true;
+        mine->append_ms = read.append_time_ms;
+        continue;
+      }
+      return end_shard(self, "fenced", "",
+                       "epoch " + std::to_string(record.epoch) + " by " + record.owner);
+    }
+    state.environment->metrics->count_ignored(to_string(acceptance));
+    if (acceptance == Acceptance::newer_version) {
+      return end_shard(self, "corrupt", "", "a newer build has written to this journal: upgrade");
+    }
+    const Result<SignedBody> parts = unwrap_body(read.value);
+    if (mine != nullptr && parts && parts->body == mine->body) {
+      return end_shard(
+          self, "refused", "",
+          std::string("the journal does not accept our record: ") + to_string(acceptance));
+    }
+  }
+  commit_front(self);
+}
+
+void take_delivery(Self self, const Delivery& delivery) {
+  CommitterState& state = self->state;
+  if (!delivery.stored) {
+    return end_shard(self, "unknown_delivery", "", delivery.error);
+  }
+  for (PendingRecord& pending : state.pending) {
+    if (pending.record.seq == delivery.seq) pending.delivered = true;
+  }
+  commit_front(self);
+}
+
+void take_save(Self self, const SavePtr& save) {
+  CommitterState& state = self->state;
+  if (state.ended) return;
+  CHECK(state.pending.empty(), "state was collected while something was in flight");
+  save->changes.chain = state.committed;
+  save->changes.last_offset = state.last_offset;
+  save->changes.last_record_hash = state.last_record_hash;
+  self->send(state.store, save);
+  self->send(state.cutter, SaveCollected{state.committed.seq});
+}
+
+void take_settings(Self self, const NewSettings& wanted) {
+  CommitterState& state = self->state;
+  PendingRecord pending;
+  pending.record = next_record(state, JournalKind::config);
+  pending.record.generation = state.speculative.generation + 1;
+  pending.record.content = wanted.content;
+  append(self, std::move(pending));
+}
+
+void take_skip(Self self, const SkipOrder& skip) {
+  CommitterState& state = self->state;
+  PendingRecord pending;
+  pending.record = next_record(state, JournalKind::skip);
+  pending.record.cut = skip.cut;
+  pending.record.topic_kind = skip.topic_kind;
+  pending.record.reason = skip.reason;
+  append(self, std::move(pending));
+}
+
+void wire(CommitterState& state, CommitterWiring& wiring) {
+  state.speculative = wiring.chain;
+  state.committed = wiring.chain;
+  state.last_offset = wiring.last_offset;
+  state.last_record_hash = std::move(wiring.last_record_hash);
+  state.settings = std::move(wiring.settings);
+  state.cutter = std::move(wiring.cutter);
+  state.supervisor = std::move(wiring.supervisor);
+  state.relay = std::move(wiring.relay);
+  state.read_model = std::move(wiring.read_model);
+  state.effects = std::move(wiring.effects);
+  state.store = std::move(wiring.store);
+}
+
+}  // namespace
+
+committer_actor::behavior_type committer(Self self, EnvironmentPtr environment,
+                                         CommitterWiring wiring) {
+  self->state.environment = std::move(environment);
+  wire(self->state, wiring);
+  return {
+      [self](const TokenPtr& token) { take_token(self, token); },
+      [self](const FailedCutPtr& failed) {
+        self->state.failed = failed;
+        record_failure(self);
+      },
+      [self](const SkipPtr& skip) { take_skip(self, *skip); },
+      [self](const NewSettings& wanted) { take_settings(self, wanted); },
+      [self](const Delivery& delivery) { take_delivery(self, delivery); },
+      [self](const JournalBatchPtr& batch) { take_read_back(self, *batch); },
+      [self](const SavePtr& save) { take_save(self, save); },
+  };
+}
+
+}  // namespace selfheal

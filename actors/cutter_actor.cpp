@@ -1,0 +1,269 @@
+#include "actors/cutter_actor.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+namespace selfheal {
+namespace {
+
+using Self = cutter_actor::stateful_pointer<CutterState>;
+
+// The journal accepts ticks up to 2 s ahead of the log's clock; half of that is left for its
+// latency.
+constexpr DurationMs tick_ahead_ms_usual = 1000;
+// A timer is never set further ahead than this, so that a wrong clock heals by itself.
+constexpr DurationMs sleep_ms_max = 1000;
+
+std::int64_t steady_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// The wall clock, held back where it runs ahead of the log's.
+TimeMs tick_now(const CutterState& state) {
+  const TimeMs now_ms = state.environment->now_ms();
+  const TimeMs log_now_ms = state.log_time_ms + std::max<TimeMs>(0, now_ms - state.heard_at_ms);
+  return std::min(now_ms, log_now_ms + tick_ahead_ms_usual);
+}
+
+CutLimits current_limits(const CutterState& state) {
+  CutLimits limits = state.environment->cut_limits;
+  const double affordable =
+      static_cast<double>(state.environment->cut_budget_us) / std::max(state.record_us, 0.05);
+  limits.records_max =
+      std::clamp<std::size_t>(static_cast<std::size_t>(affordable), 50, limits.records_max);
+  return CutPlanner::limits_for(state.chain, limits);
+}
+
+void try_cut(Self self);
+
+void sleep_until_due(Self self) {
+  CutterState& state = self->state;
+  const TimeMs now_ms = state.environment->now_ms();
+  TimeMs wake_ms = std::min(state.next_due_ms, now_ms + sleep_ms_max);
+  if (state.unsaved) {
+    wake_ms = std::min(wake_ms, state.last_save_ms + state.environment->save_interval_ms);
+  }
+  const DurationMs wait_ms = std::clamp<DurationMs>(wake_ms - now_ms, 1, sleep_ms_max);
+  self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{++state.timer});
+}
+
+void fetch(Self self) {
+  CutterState& state = self->state;
+  if (state.fetching || state.supply || state.stopped) return;
+  state.fetching = true;
+  const CutLimits limits = current_limits(state);
+  const FetchInputs wanted{state.chain.shard, limits.records_max, limits.bytes_max,
+                           limits.controls_max};
+  self->request(state.bus, caf::infinite, wanted)
+      .then(
+          [self](SupplyPtr& supply) {
+            self->state.fetching = false;
+            self->state.supply = std::move(supply);
+            try_cut(self);
+          },
+          [self](const caf::error& error) {
+            // What was decided stays decided; this incarnation can take nothing more.
+            self->state.stopped = true;
+            self->send(self->state.committer,
+                       Delivery{-1, false, "inputs: " + self->system().render(error)});
+          });
+}
+
+void skip_poison(Self self) {
+  CutterState& state = self->state;
+  const bool control = state.chain.control_next < state.chain.poison.control_until;
+  CutSupply& supply = *state.supply;
+  auto skip = std::make_shared<SkipOrder>();
+  skip->cut.signals_begin = state.chain.signals_next;
+  skip->cut.control_begin = state.chain.control_next;
+  skip->cut.signals_end = control ? state.chain.signals_next : supply.signals.next_offset;
+  skip->cut.control_end = control ? supply.control.next_offset : state.chain.control_next;
+  skip->cut.tick_ms = std::max(state.chain.tick_ms, tick_now(state));
+  skip->cut.caught_up_through_ms = state.chain.caught_up_through_ms;
+  skip->cut.inputs_digest = digest_inputs(supply.signals, supply.control);
+  skip->topic_kind = control ? "control" : "signals";
+  skip->reason = "it has killed its shard twice";
+  // The next incarnation begins behind it.
+  state.stopped = true;
+  self->send(state.committer, SkipPtr(std::move(skip)));
+}
+
+void begin_save(Self self) {
+  CutterState& state = self->state;
+  state.saving = true;
+  auto save = std::make_shared<SavePass>();
+  save->changes.shard = state.chain.shard;
+  if (state.last_token) {
+    save->last_events = {state.last_token, &state.last_token->events};
+    save->last_facts = state.last_token->facts;
+    save->last_tick_ms = state.last_token->cut.tick_ms;
+  }
+  self->send(state.first_stage, SavePtr(std::move(save)));
+}
+
+void cut_now(Self self) {
+  CutterState& state = self->state;
+  CutSupply supply;
+  if (state.supply) {
+    supply = std::move(*state.supply);
+    state.supply.reset();
+  } else {
+    supply.signals.next_offset = state.chain.signals_next;
+    supply.control.next_offset = state.chain.control_next;
+  }
+  const std::size_t inputs_max = state.environment->cut_limits.inputs_max;
+  while (!state.inputs.empty() && supply.inputs.size() < inputs_max) {
+    supply.inputs.push_back(std::move(state.inputs.front()));
+    state.inputs.pop_front();
+  }
+  supply.now_ms = tick_now(state);
+  state.cut_began_us = steady_us();
+  auto token = std::make_shared<Token>(state.planner->plan(state.chain, std::move(supply)));
+  token->settings = state.settings;
+  token->settings_changed = state.settings_changed;
+  if (state.last_token) {
+    token->previous_events = {state.last_token, &state.last_token->events};
+    token->previous_facts = state.last_token->facts;
+    token->previous_tick_ms = state.last_token->cut.tick_ms;
+    // Only the latest is kept: a chain of tokens would keep all of them alive.
+    state.last_token->previous_events.reset();
+  }
+  state.settings_changed = false;
+  state.last_token = token;
+  state.busy = true;
+  self->send(state.first_stage, token);
+  fetch(self);  // the next inputs come while these are decided on
+}
+
+bool has_work(const CutterState& state, TimeMs now_ms) {
+  return state.supply || !state.inputs.empty() || state.follow_up || state.settings_changed ||
+         state.next_due_ms <= now_ms;
+}
+
+void try_cut(Self self) {
+  CutterState& state = self->state;
+  const bool held =
+      !state.started || state.busy || state.saving || state.stopped || state.waiting_for_settings;
+  if (held) return;
+  const TimeMs now_ms = state.environment->now_ms();
+  if (!state.new_settings.empty()) {
+    if (state.in_flight > 0) return;  // the last commit comes back here
+    state.waiting_for_settings = true;
+    self->send(state.committer, NewSettings{std::move(state.new_settings.front())});
+    state.new_settings.pop_front();
+    return;
+  }
+  const bool save_due =
+      state.unsaved && now_ms - state.last_save_ms >= state.environment->save_interval_ms;
+  if (save_due) {
+    if (state.in_flight > 0) return;
+    return begin_save(self);
+  }
+  if (state.in_flight >= credit_max) return;
+  if (!has_work(state, now_ms)) {
+    fetch(self);
+    return sleep_until_due(self);
+  }
+  const bool poisoned =
+      state.chain.poison.records_max == 1 && state.chain.poison.single_failures >= 2;
+  if (poisoned) {
+    if (!state.supply) return fetch(self);
+    return skip_poison(self);
+  }
+  cut_now(self);
+}
+
+void cut_done(Self self, const CutDone& done) {
+  CutterState& state = self->state;
+  const Cut& cut = state.last_token->cut;
+  state.busy = false;
+  state.next_due_ms = done.next_due_ms;
+  state.follow_up = done.said_something;
+  if (!done.dropped) {
+    const std::int64_t records = cut.records();
+    if (records > 0) {
+      const auto took_us = static_cast<double>(steady_us() - state.cut_began_us);
+      state.record_us += 0.05 * (took_us / static_cast<double>(records) - state.record_us);
+    }
+    ++state.in_flight;
+    ++state.chain.seq;
+    state.chain.signals_next = cut.signals_end;
+    state.chain.control_next = cut.control_end;
+    state.chain.tick_ms = cut.tick_ms;
+    state.chain.caught_up_through_ms = cut.caught_up_through_ms;
+    const bool beyond = state.chain.signals_next >= state.chain.poison.signals_until &&
+                        state.chain.control_next >= state.chain.poison.control_until;
+    state.chain.poison.single_failures = 0;
+    if (beyond) state.chain.poison = {};
+    state.unsaved = true;
+  }
+  try_cut(self);
+}
+
+void wire(Self self, const CutterWiring& wiring) {
+  CutterState& state = self->state;
+  state.bus = wiring.bus;
+  state.first_stage = wiring.first_stage;
+  state.committer = wiring.committer;
+  state.chain = wiring.chain;
+  state.settings = wiring.settings;
+  state.settings_changed = wiring.settings_changed;
+  state.log_time_ms = wiring.log_time_ms;
+  state.heard_at_ms = state.environment->now_ms();
+  state.last_save_ms = state.heard_at_ms;
+  state.unsaved = true;
+  state.started = true;
+  fetch(self);
+  try_cut(self);
+}
+
+void settings_in_force(Self self, const SettingsInForce& active) {
+  CutterState& state = self->state;
+  const Result<Settings> settings = settings_from_text(active.content);
+  CHECK(settings, "settings that were validated do not decode");
+  state.settings = std::make_shared<const Settings>(*settings);
+  state.settings_changed = true;
+  state.chain.seq = active.seq;
+  state.chain.generation = active.generation;
+  state.waiting_for_settings = false;
+  try_cut(self);
+}
+
+}  // namespace
+
+cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
+  self->state.planner = std::make_unique<CutPlanner>(environment->make_decoder());
+  self->state.environment = std::move(environment);
+  return {
+      [self](const CutterWiringPtr& wiring) { wire(self, *wiring); },
+      [self](const CutDone& done) { cut_done(self, done); },
+      [self](const CreditBack& credit) {
+        self->state.in_flight = std::max(0, self->state.in_flight - 1);
+        self->state.log_time_ms = credit.log_time_ms;
+        self->state.heard_at_ms = self->state.environment->now_ms();
+        try_cut(self);
+      },
+      [self](const EffectPtr& effect) {
+        self->state.inputs.push_back(effect->input);
+        try_cut(self);
+      },
+      [self](const SettingsInForce& active) { settings_in_force(self, active); },
+      [self](const NewSettings& wanted) {
+        self->state.new_settings.push_back(wanted.content);
+        try_cut(self);
+      },
+      [self](const SaveCollected&) {
+        self->state.saving = false;
+        self->state.unsaved = false;
+        self->state.last_save_ms = self->state.environment->now_ms();
+        try_cut(self);
+      },
+      [self](const Tick& tick) {
+        if (tick.number == self->state.timer) try_cut(self);
+      },
+  };
+}
+
+}  // namespace selfheal

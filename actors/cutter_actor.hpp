@@ -1,0 +1,62 @@
+#pragma once
+#include <deque>
+
+#include "actors/bus_reader_actor.hpp"
+#include "actors/environment.hpp"
+#include "actors/interfaces.hpp"
+
+namespace selfheal {
+
+// Cuts end to end that may be uncommitted: enough to hide the round trip, few enough to lose
+// little.
+constexpr int credit_max = 4;
+
+struct CutterState {
+  static inline const char* name = "cutter";
+  EnvironmentPtr environment;
+  std::unique_ptr<CutPlanner> planner;
+  Chain chain;  // as it will be when everything in flight is committed; the head is not kept here
+  std::shared_ptr<const Settings> settings;
+  bool settings_changed = false;
+  bus_reader_actor bus;
+  stage_actor first_stage;
+  committer_actor committer;
+
+  bool started = false;
+  bool busy = false;      // a token is in the pipeline
+  bool fetching = false;  // the bus reader has been asked
+  bool waiting_for_settings = false;
+  bool saving = false;
+  bool stopped = false;  // a skip or a failed cut ends this incarnation
+  int in_flight = 0;     // decided, not committed
+  SupplyPtr supply;      // fetched and not yet cut
+  std::deque<EmbeddedInput> inputs;
+  std::deque<std::string> new_settings;
+  TokenPtr last_token;
+  TimeMs next_due_ms = 0;
+  bool follow_up = true;  // something was said that earlier stages have not seen
+  std::int64_t timer = 0;
+  bool unsaved = false;
+  TimeMs last_save_ms = 0;
+  // The log's clock as last heard: ticks must not run ahead of it.
+  TimeMs log_time_ms = 0;
+  TimeMs heard_at_ms = 0;
+  // Work of one record, to cut by time and not by count.
+  double record_us = 1.0;
+  std::int64_t cut_began_us = 0;
+};
+
+struct CutterWiring {
+  bus_reader_actor bus;
+  stage_actor first_stage;
+  committer_actor committer;
+  Chain chain;
+  std::shared_ptr<const Settings> settings;
+  bool settings_changed = false;
+  TimeMs log_time_ms = 0;
+};
+
+cutter_actor::behavior_type cutter(cutter_actor::stateful_pointer<CutterState> self,
+                                   EnvironmentPtr environment);
+
+}  // namespace selfheal

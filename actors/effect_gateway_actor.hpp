@@ -1,0 +1,44 @@
+#pragma once
+#include <deque>
+
+#include "actors/environment.hpp"
+#include "actors/interfaces.hpp"
+#include "effects/step_effect.hpp"
+
+namespace selfheal {
+
+// Steps and probes that live at once in this process; further ones wait. Each has a thread.
+constexpr std::size_t live_effects_max = 64;
+
+// Something to do outside, and where the answer goes.
+struct EffectTask {
+  std::int64_t shard = 0;
+  std::int64_t incarnation = 0;
+  bool is_probe = false;
+  bool adopted = false;  // started by an earlier owner: trace it instead of starting it
+  StepOrder order;
+  ProbeRequested probe;
+  Condition condition;
+  std::string refused;  // why it cannot even be tried, e.g. a label is missing
+};
+
+struct LiveShard {
+  std::int64_t incarnation = 0;
+  std::int64_t epoch = 0;
+  cutter_actor cutter;
+  std::map<std::string, RunIntent> intents;  // by action id, until the outcome
+};
+
+struct EffectGatewayState {
+  static inline const char* name = "effect_gateway";
+  EnvironmentPtr environment;
+  std::map<std::int64_t, LiveShard> shards;
+  std::deque<EffectTask> waiting;
+  std::map<caf::actor_addr, EffectTask> live;  // by runner
+  std::int64_t incarnations = 0;
+};
+
+effect_gateway_actor::behavior_type effect_gateway(
+    effect_gateway_actor::stateful_pointer<EffectGatewayState> self, EnvironmentPtr environment);
+
+}  // namespace selfheal

@@ -1,0 +1,157 @@
+#pragma once
+// Every actor's messages, one sentence each. Read top to bottom, this is the architecture:
+//
+//   root_supervisor
+//   ├ bus_reader, journal_reader, relay, store, read_model     one each, own thread
+//   ├ effect_gateway → step_runner, probe_runner               one actor a live step
+//   └ shard_supervisor                                         one a shard
+//       └ cutter → predictor → scheduler → approver → runner → verifier → learner → committer
+#include <caf/all.hpp>
+
+#include "actors/messages.hpp"
+
+namespace selfheal {
+
+// Polls the inputs of all shards on one thread, because librdkafka wants one owner of a consumer.
+using bus_reader_actor = caf::typed_actor<
+    // The next inputs of a shard, answered as soon as there are any.
+    caf::replies_to<FetchInputs>::with<SupplyPtr>,
+    // The log may have more for a shard that waits.
+    caf::reacts_to<Woken>,
+    // A shard (re)starts: its readers begin at these offsets; the answer comes when they are open.
+    caf::replies_to<OpenInputs>::with<Opened>>;
+
+// Decides on one stage's part of a cut and passes the token on.
+using stage_actor = caf::typed_actor<
+    // A cut to decide on.
+    caf::reacts_to<TokenPtr>,
+    // Changed rows are wanted, between two cuts.
+    caf::reacts_to<SavePtr>>;
+
+// Appends decided cuts to the journal and says what is committed.
+using committer_actor = caf::typed_actor<
+    // A cut that all stages have decided on.
+    caf::reacts_to<TokenPtr>,
+    // A stage broke an invariant while deciding: the cut is to be recorded as failed.
+    caf::reacts_to<FailedCutPtr>,
+    // A record that killed its shard twice is to be left out.
+    caf::reacts_to<SkipPtr>,
+    // Other settings are to be put into the journal; nothing is in flight.
+    caf::reacts_to<NewSettings>,
+    // The log's answer to an append.
+    caf::reacts_to<Delivery>,
+    // What the journal reader has read back.
+    caf::reacts_to<JournalBatchPtr>,
+    // Changed rows of all stages, on their way to the store.
+    caf::reacts_to<SavePtr>>;
+
+struct CutterWiring;
+using CutterWiringPtr = std::shared_ptr<const CutterWiring>;
+
+// Assembles cuts and paces them: one token in the pipeline, at most four cuts uncommitted.
+using cutter_actor = caf::typed_actor<
+    // Everything is wired: begin.
+    caf::reacts_to<CutterWiringPtr>,
+    // The pipeline has decided on a cut.
+    caf::reacts_to<CutDone>,
+    // A cut is committed.
+    caf::reacts_to<CreditBack>,
+    // A step or probe has ended.
+    caf::reacts_to<EffectPtr>,
+    // Settings were put into the journal and are in force from the next cut on.
+    caf::reacts_to<SettingsInForce>,
+    // Somebody wants other settings.
+    caf::reacts_to<NewSettings>,
+    // State has been collected; cutting may go on.
+    caf::reacts_to<SaveCollected>,
+    // A timer.
+    caf::reacts_to<Tick>>;
+
+// Follow a shard's journal from an offset and tell its committer.
+struct FollowJournal {
+  std::int64_t shard = 0;
+  Offset from = 0;
+  committer_actor committer;
+};
+using FollowJournalPtr = std::shared_ptr<const FollowJournal>;
+
+// Reads every shard's journal back on a thread of its own.
+using journal_reader_actor = caf::typed_actor<
+    // Follow a shard's journal from an offset and tell its committer.
+    caf::reacts_to<FollowJournalPtr>,
+    // The shard has ended: stop following it.
+    caf::reacts_to<UnfollowJournal>,
+    // The log may have more.
+    caf::reacts_to<Woken>>;
+
+// A message on its way out, kept until the log has it.
+struct RelayedRecord {
+  TopicPartition where;
+  NewRecord record;
+};
+using RelayedPtr = std::shared_ptr<const RelayedRecord>;
+
+// Publishes what is committed: decisions, forwards, dead letters. At least once, in order.
+using relay_actor =
+    caf::typed_actor<caf::reacts_to<CommittedPtr>,
+                     // Answered when everything up to that place has been stored by the log.
+                     caf::replies_to<Flush>::with<Flush>,
+                     // The log has stored one message of a shard (null), or could not (the message,
+                     // to try again).
+                     caf::reacts_to<std::int64_t, RelayedPtr>,
+                     // The log has answered the forward of a shard that is on its way.
+                     caf::reacts_to<std::int64_t, bool>,
+                     // Try a shard's forward again now.
+                     caf::reacts_to<Woken>,
+                     // Try a message of a shard again now.
+                     caf::reacts_to<RelayedPtr, std::int64_t>>;
+
+// Folds what is committed into what the API and the console show.
+using read_model_actor =
+    caf::typed_actor<caf::reacts_to<CommittedPtr>, caf::replies_to<Flush>::with<Flush>>;
+
+// Writes committed state, after relay and read model have caught up with it.
+using store_actor = caf::typed_actor<caf::reacts_to<SavePtr>>;
+
+// A shard is live: where its answers go, and what had been started before.
+struct AdoptShard {
+  std::int64_t shard = 0;
+  std::int64_t epoch = 0;
+  cutter_actor cutter;
+  std::shared_ptr<const Settings> settings;
+  std::vector<RunRow> runs;
+};
+using AdoptShardPtr = std::shared_ptr<const AdoptShard>;
+
+// Starts what committed records ask for, and brings the answers back as inputs.
+using effect_gateway_actor = caf::typed_actor<caf::reacts_to<CommittedPtr>,
+                                              // A shard is live: send its answers to this cutter,
+                                              // and look after its unfinished steps.
+                                              caf::reacts_to<AdoptShardPtr>,
+                                              // A shard has ended: what still comes for it is
+                                              // dropped, and asked again by the next incarnation.
+                                              caf::reacts_to<ReleaseShard>,
+                                              // A step or probe runner's answer.
+                                              caf::reacts_to<EffectPtr>>;
+
+// Runs one shard: restoring → claiming → live → draining, and starts it again when it falls.
+using shard_supervisor_actor =
+    caf::typed_actor<caf::reacts_to<Start>,
+                     // Something in the shard has ended it.
+                     caf::reacts_to<ShardFault>,
+                     // Other settings are wanted.
+                     caf::reacts_to<NewSettings>,
+                     // Stop cleanly; answered when the last state is saved.
+                     caf::replies_to<Stop>::with<Stop>>;
+
+// Starts everything in its fixed order.
+using root_supervisor_actor =
+    caf::typed_actor<caf::reacts_to<Start>, caf::reacts_to<NewSettings>, caf::reacts_to<ShardState>,
+                     caf::replies_to<Stop>::with<Stop>>;
+
+}  // namespace selfheal
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::FollowJournalPtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::AdoptShardPtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::RelayedPtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::CutterWiringPtr)

@@ -1,0 +1,177 @@
+#include "actors/relay_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "base/signature.hpp"
+#include "topics/event_codec.hpp"
+#include "topics/routing.hpp"
+
+namespace selfheal {
+namespace {
+
+using Self = relay_actor::stateful_pointer<RelayState>;
+
+// An append that failed is tried again: what is relayed has ids that make a second copy harmless.
+constexpr std::chrono::milliseconds retry_after{500};
+
+void append(Self self, std::int64_t shard, const TopicPartition& where, const NewRecord& record);
+
+void answered(Self self, std::int64_t shard) {
+  ShardRelay& relay = self->state.shards[shard];
+  --relay.unanswered;
+  if (relay.unanswered > 0) return;
+  for (auto& [seq, promise] : relay.waiting) promise.deliver(Flush{shard, seq});
+  relay.waiting.clear();
+}
+
+void append(Self self, std::int64_t shard, const TopicPartition& where, const NewRecord& record) {
+  const auto me = caf::actor_cast<relay_actor>(self);
+  self->state.environment->log->append(
+      where, record, [me, shard, where, record](Result<Offset> stored) {
+        RelayedPtr again;
+        if (!stored) again = std::make_shared<RelayedRecord>(RelayedRecord{where, record});
+        caf::anon_send(me, shard, std::move(again));
+      });
+}
+
+void append_forward(Self self, std::int64_t shard) {
+  const RelayedPtr& front = self->state.shards[shard].forwards.front();
+  const auto me = caf::actor_cast<relay_actor>(self);
+  self->state.environment->log->append(
+      front->where, front->record,
+      [me, shard](Result<Offset> stored) { caf::anon_send(me, shard, stored.has_value()); });
+}
+
+void forward_answered(Self self, std::int64_t shard, bool stored) {
+  ShardRelay& relay = self->state.shards[shard];
+  if (!stored) {
+    self->delayed_send(self, retry_after, Woken{shard});
+    return;
+  }
+  relay.forwards.pop_front();
+  if (!relay.forwards.empty()) append_forward(self, shard);
+  answered(self, shard);
+}
+
+void send_out(Self self, std::int64_t shard, const TopicPartition& where, NewRecord record) {
+  ++self->state.shards[shard].unanswered;
+  append(self, shard, where, record);
+}
+
+// The original bytes of a record that could not be read, with where it stood.
+void send_dead_letter(Self self, std::int64_t shard, const std::string& topic, Offset offset,
+                      std::int64_t line, const std::string& reason) {
+  const Environment& environment = *self->state.environment;
+  const auto partition = static_cast<std::int32_t>(shard);
+  NewRecord letter;
+  letter.headers = {{"reason", reason},
+                    {"topic", topic},
+                    {"partition", std::to_string(partition)},
+                    {"offset", std::to_string(offset)}};
+  if (line >= 0) letter.headers.emplace_back("line", std::to_string(line));
+  const Result<void> read =
+      read_range(*environment.log, {topic, partition}, {offset, offset + 1},
+                 [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                   for (const RecordView& record : batch.records) {
+                     if (record.offset != offset) continue;
+                     letter.key = std::string(record.key);
+                     letter.value = std::string(record.value);
+                   }
+                   return {};
+                 });
+  // Expired meanwhile: the letter still says what was lost and where.
+  if (!read) letter.headers.emplace_back("missing", read.error().context);
+  send_out(self, shard, {environment.topics.deadletter, partition}, std::move(letter));
+}
+
+void send_forward(Self self, const JournalRecord& record, std::int64_t k,
+                  const Forwarded& forwarded) {
+  const Environment& environment = *self->state.environment;
+  ControlMessage message;
+  message.kind = "forward";
+  message.body = forwarded.body;
+  message.source_shard = record.shard;
+  message.source_seq = record.seq;
+  message.source_k = k;
+  message.time_ms = record.cut.tick_ms;
+  message.key_id = environment.forward_key_id;
+  const Result<std::string> signature = sign(environment.journal_secret_key, message.signed_text());
+  CHECK(signature, "the journal key cannot sign");
+  message.signature = *signature;
+  ShardRelay& relay = self->state.shards[record.shard];
+  ++relay.unanswered;
+  auto out = std::make_shared<RelayedRecord>();
+  out->where = {environment.topics.control, static_cast<std::int32_t>(forwarded.target_shard)};
+  out->record.value = encode_control(message);
+  relay.forwards.push_back(std::move(out));
+  if (relay.forwards.size() == 1) append_forward(self, record.shard);
+}
+
+void send_decision(Self self, const JournalRecord& record, std::int64_t k, const Event& event) {
+  const Environment& environment = *self->state.environment;
+  const DecisionAddress address{environment.topics_prefix, record.shard, record.seq, k,
+                                record.cut.tick_ms};
+  const auto partitions = static_cast<std::int32_t>(environment.partitions);
+  NewRecord out;
+  out.key = event.service;
+  out.value = dump(to_cloud_event(event, address));
+  const std::int32_t partition = event.service.empty() ? static_cast<std::int32_t>(record.shard)
+                                                       : shard_of(event.service, partitions);
+  send_out(self, record.shard, {environment.topics.decisions, partition}, std::move(out));
+}
+
+void take(Self self, const CommittedRecord& committed) {
+  const JournalRecord& record = committed.record;
+  const Environment& environment = *self->state.environment;
+  ShardRelay& relay = self->state.shards[record.shard];
+  relay.seq_handed = record.seq;
+  if (record.kind == JournalKind::skip) {
+    const bool control = record.topic_kind == "control";
+    send_dead_letter(self, record.shard,
+                     control ? environment.topics.control : environment.topics.signals,
+                     control ? record.cut.control_begin : record.cut.signals_begin, -1,
+                     "skipped: " + record.reason);
+  }
+  for (std::size_t k = 0; k < record.events.size(); ++k) {
+    const Event& event = record.events[k];
+    const auto number = static_cast<std::int64_t>(k);
+    if (const auto* forwarded = std::get_if<Forwarded>(&event.body)) {
+      // Between shards only: the signals themselves are no decision.
+      send_forward(self, record, number, *forwarded);
+      continue;
+    }
+    if (const auto* dead = std::get_if<DeadLettered>(&event.body)) {
+      send_dead_letter(self, record.shard, environment.topics.signals, dead->offset, dead->line,
+                       dead->reason);
+    }
+    send_decision(self, record, number, event);
+  }
+}
+
+}  // namespace
+
+relay_actor::behavior_type relay(Self self, EnvironmentPtr environment) {
+  self->state.environment = std::move(environment);
+  return {
+      [self](const CommittedPtr& committed) { take(self, *committed); },
+      [self](const Flush& flush) -> caf::typed_response_promise<Flush> {
+        auto promise = self->make_response_promise<Flush>();
+        ShardRelay& relay = self->state.shards[flush.shard];
+        if (relay.unanswered == 0) return promise.deliver(flush);
+        relay.waiting.emplace_back(flush.seq, promise);
+        return promise;
+      },
+      [self](std::int64_t shard, const RelayedPtr& failed) {
+        if (!failed) return answered(self, shard);
+        spdlog::warn("shard {}: a decision could not be relayed and is sent again", shard);
+        self->delayed_send(self, retry_after, failed, shard);
+      },
+      [self](std::int64_t shard, bool stored) { forward_answered(self, shard, stored); },
+      [self](const Woken& woken) { append_forward(self, woken.shard); },
+      [self](const RelayedPtr& again, std::int64_t shard) {
+        append(self, shard, again->where, again->record);
+      },
+  };
+}
+
+}  // namespace selfheal

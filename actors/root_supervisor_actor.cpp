@@ -1,0 +1,108 @@
+#include "actors/root_supervisor_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "actors/effect_gateway_actor.hpp"
+#include "actors/journal_reader_actor.hpp"
+#include "actors/read_model_actor.hpp"
+#include "actors/relay_actor.hpp"
+#include "actors/spawn_io.hpp"
+#include "actors/store_actor.hpp"
+
+namespace selfheal {
+namespace {
+
+using Self = root_supervisor_actor::stateful_pointer<RootState>;
+
+// The order is fixed: whoever is told of a committed record exists before a shard can commit one.
+void start(Self self) {
+  RootState& state = self->state;
+  const EnvironmentPtr& environment = state.environment;
+  caf::actor_system& system = self->system();
+  constexpr Threading own = Threading::own_thread;
+  state.shared.relay = spawn_io(system, own, relay, environment);
+  state.shared.read_model = spawn_io(system, own, read_model, environment);
+  state.shared.store =
+      spawn_io(system, own, store, environment, state.shared.relay, state.shared.read_model);
+  state.shared.effects = system.spawn(effect_gateway, environment);
+  state.shared.bus = spawn_io(system, own, bus_reader, environment);
+  state.shared.journal = spawn_io(system, own, journal_reader, environment);
+  state.shared.root = caf::actor_cast<root_supervisor_actor>(self);
+  // A shared actor that dies takes the process with it: the journal brings everything back.
+  const std::vector<caf::actor> shared = {caf::actor_cast<caf::actor>(state.shared.relay),
+                                          caf::actor_cast<caf::actor>(state.shared.read_model),
+                                          caf::actor_cast<caf::actor>(state.shared.store),
+                                          caf::actor_cast<caf::actor>(state.shared.effects),
+                                          caf::actor_cast<caf::actor>(state.shared.bus),
+                                          caf::actor_cast<caf::actor>(state.shared.journal)};
+  for (const caf::actor& each : shared) self->monitor(each);
+  for (std::int64_t shard = 0; shard < environment->partitions; ++shard) {
+    state.shards.push_back(
+        spawn_io(system, own, shard_supervisor, environment, state.shared, shard));
+    self->send(state.shards.back(), Start{});
+  }
+}
+
+void show_shards(Self self) {
+  std::map<std::string, std::int64_t> by_state;
+  for (const auto& [shard, state] : self->state.board->states()) ++by_state[state.state];
+  self->state.environment->metrics->set_shards(by_state);
+}
+
+}  // namespace
+
+void ShardBoard::set(const ShardState& state) {
+  const std::lock_guard lock(mutex_);
+  states_[state.shard] = state;
+}
+
+std::map<std::int64_t, ShardState> ShardBoard::states() const {
+  const std::lock_guard lock(mutex_);
+  return states_;
+}
+
+bool ShardBoard::all_live(std::int64_t shards) const {
+  const std::lock_guard lock(mutex_);
+  return static_cast<std::int64_t>(states_.size()) == shards &&
+         std::all_of(states_.begin(), states_.end(),
+                     [](const auto& each) { return each.second.state == "live"; });
+}
+
+root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr environment,
+                                                     std::shared_ptr<ShardBoard> board) {
+  self->state.environment = std::move(environment);
+  self->state.board = std::move(board);
+  self->set_down_handler([self](const caf::down_msg& down) {
+    if (!down.reason) return;
+    spdlog::critical("a shared actor died ({}); ending so that a restart restores everything",
+                     self->system().render(down.reason));
+    std::abort();
+  });
+  return {
+      [self](const Start&) { start(self); },
+      [self](const NewSettings& wanted) {
+        for (const shard_supervisor_actor& shard : self->state.shards) self->send(shard, wanted);
+      },
+      [self](const ShardState& state) {
+        self->state.board->set(state);
+        show_shards(self);
+      },
+      [self](const Stop&) -> caf::typed_response_promise<Stop> {
+        auto promise = self->make_response_promise<Stop>();
+        auto left = std::make_shared<std::size_t>(self->state.shards.size());
+        auto one_less = [promise, left]() mutable {
+          if (--*left == 0) promise.deliver(Stop{});
+        };
+        for (const shard_supervisor_actor& shard : self->state.shards) {
+          self->request(shard, caf::infinite, Stop{})
+              .then([one_less](const Stop&) mutable { one_less(); },
+                    [one_less](const caf::error&) mutable { one_less(); });
+        }
+        return promise;
+      },
+  };
+}
+
+}  // namespace selfheal

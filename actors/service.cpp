@@ -1,0 +1,67 @@
+#include "actors/service.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include "actors/root_supervisor_actor.hpp"
+
+namespace selfheal {
+namespace {
+
+class ServiceConfig : public caf::actor_system_config {
+ public:
+  ServiceConfig() {
+    // The default, stealing, starves shards when all are busy: see docs/architecture.md.
+    set("scheduler.policy", caf::atom("sharing"));
+  }
+};
+
+}  // namespace
+
+struct Service::Parts {
+  explicit Parts(EnvironmentPtr given)
+      : environment(std::move(given)), system(config), board(std::make_shared<ShardBoard>()) {}
+  EnvironmentPtr environment;
+  ServiceConfig config;
+  caf::actor_system system;
+  std::shared_ptr<ShardBoard> board;
+  root_supervisor_actor root;
+};
+
+Service::Service(EnvironmentPtr environment)
+    : parts_(std::make_unique<Parts>(std::move(environment))) {}
+
+Service::~Service() {
+  if (parts_) parts_->system.await_actors_before_shutdown(false);
+}
+
+void Service::start() {
+  parts_->root = parts_->system.spawn(root_supervisor, parts_->environment, parts_->board);
+  caf::anon_send(parts_->root, Start{});
+}
+
+bool Service::ready() const {
+  return parts_->board->all_live(parts_->environment->partitions);
+}
+
+std::vector<ShardStatus> Service::shards() const {
+  std::vector<ShardStatus> list;
+  for (const auto& [shard, state] : parts_->board->states()) {
+    list.push_back({shard, state.state, state.reason});
+  }
+  return list;
+}
+
+void Service::activate(const std::string& settings) {
+  caf::anon_send(parts_->root, NewSettings{settings});
+}
+
+void Service::stop() {
+  if (!parts_->root) return;
+  caf::scoped_actor self(parts_->system);
+  self->request(parts_->root, std::chrono::seconds(10), Stop{})
+      .receive([](const Stop&) {},
+               [](const caf::error&) { spdlog::warn("the shards did not stop in time"); });
+  parts_->root = nullptr;
+}
+
+}  // namespace selfheal

@@ -1,0 +1,181 @@
+#include "actors/shard_restore.hpp"
+
+#include "decision/predictor/predictor.hpp"
+#include "topics/event_codec.hpp"
+
+namespace selfheal {
+
+std::string difference(const JournalRecord& recorded, const Token& decided,
+                       std::uint64_t state_hash) {
+  for (std::size_t k = 0; k < std::max(recorded.events.size(), decided.events.size()); ++k) {
+    const std::string id = decided.id_of(k);
+    if (k >= recorded.events.size()) {
+      return id + ": decided " + dump(event_to_json(decided.events[k])) + ", nothing is recorded";
+    }
+    if (k >= decided.events.size()) {
+      return id + ": recorded " + dump(event_to_json(recorded.events[k])) + ", nothing was decided";
+    }
+    const std::string was = dump(event_to_json(recorded.events[k]));
+    const std::string is = dump(event_to_json(decided.events[k]));
+    if (was != is) return id + ": recorded " + was + ", decided " + is;
+  }
+  if (state_hash != recorded.state_hash) {
+    return decided.id_of(0) + ": the state learnt from the signals differs: recorded " +
+           to_hex(recorded.state_hash) + ", decided " + to_hex(state_hash);
+  }
+  return {};
+}
+
+JournalWalk::JournalWalk(Log& log, const TopicNames& topics, DecodeSignals decode,
+                         JournalWalkOptions options)
+    : log_(log), topics_(topics), planner_(std::move(decode)), options_(options) {
+  fold_.configure(std::make_shared<const Settings>());
+}
+
+Result<void> JournalWalk::load(const SavedShard& saved) {
+  chain_ = saved.chain;
+  last_offset_ = saved.last_offset;
+  last_record_hash_ = saved.last_record_hash;
+  if (!chain_.settings.empty()) {
+    Result<Settings> settings = settings_from_text(chain_.settings);
+    if (!settings) return settings.error();
+    fold_.configure(std::make_shared<const Settings>(std::move(*settings)));
+  }
+  fold_.load(saved.pages);
+  return {};
+}
+
+Result<CutSupply> JournalWalk::read_inputs(std::int64_t shard, const Cut& cut) {
+  CutSupply supply;
+  const auto partition = static_cast<std::int32_t>(shard);
+  const auto read = [&](const std::string& topic, OffsetRange range,
+                        RecordBatch& into) -> Result<void> {
+    into.next_offset = range.end;
+    if (range.begin >= range.end) return {};
+    // A chain begins at 0 although the topic may have lost its oldest records before that.
+    const Result<OffsetRange> kept = log_.range({topic, partition});
+    if (!kept) return kept.error();
+    range.begin = std::max(range.begin, kept->begin);
+    if (range.begin >= range.end) return {};
+    return read_range(
+        log_, {topic, partition}, range,
+        [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+          into.records.insert(into.records.end(), batch.records.begin(), batch.records.end());
+          into.owners.insert(into.owners.end(), batch.owners.begin(), batch.owners.end());
+          return {};
+        });
+  };
+  Result<void> done = read(topics_.signals, {cut.signals_begin, cut.signals_end}, supply.signals);
+  if (done) done = read(topics_.control, {cut.control_begin, cut.control_end}, supply.control);
+  if (!done) return done.error();
+  return supply;
+}
+
+Result<void> JournalWalk::decide_again(const Chain& before, const JournalRecord& record,
+                                       WalkedRecord& walked) {
+  Result<CutSupply> supply = read_inputs(record.shard, record.cut);
+  Result<Token> token = supply ? planner_.recall(before, record.cut, std::move(*supply))
+                               : Result<Token>(supply.error());
+  const bool same_fold = before.fold_version == fold_version;
+  if (!token || !same_fold) {
+    if (!token && !options_.tolerate_lost_inputs) return token.error();
+    // What matters for long follows from the events; what was learnt from signals starts anew.
+    fold_.apply(record.events, facts_after(before), record.cut.tick_ms);
+    walked.inputs_lost = !token;
+    settings_changed_ = false;
+    return {};
+  }
+  token_ = std::move(*token);
+  token_.settings = fold_.settings();
+  token_.settings_changed = settings_changed_;
+  settings_changed_ = false;
+  fold_.decide(token_);
+  walked.decided = &token_;
+  walked.difference = difference(record, token_, state_hash_after(before, token_));
+  return {};
+}
+
+Result<void> JournalWalk::take(const RecordView& read,
+                               const std::function<Result<void>(const WalkedRecord&)>& visit) {
+  WalkedRecord walked;
+  JournalRecord record;
+  walked.read = &read;
+  const Chain before = chain_;
+  walked.acceptance = accept(chain_, read, record);
+  walked.record = walked.acceptance == Acceptance::unreadable ? nullptr : &record;
+  walked.chain = &chain_;
+  last_offset_ = read.offset;
+  last_record_hash_ = to_hex(sha256(read.value));
+  last_append_ms_ = read.append_time_ms;
+  if (walked.acceptance == Acceptance::newer_version) {
+    return Error{ErrorCode::refused, "the journal of shard " + std::to_string(chain_.shard) +
+                                         " was written by a newer build: upgrade this one"};
+  }
+  if (walked.acceptance == Acceptance::accepted && options_.fold) {
+    if (record.kind == JournalKind::config) {
+      Result<Settings> settings = settings_from_text(record.content);
+      if (!settings) return settings.error();
+      // Live, the stages take new settings with the next token; so here.
+      fold_.configure(std::make_shared<const Settings>(std::move(*settings)));
+      settings_changed_ = true;
+    }
+    if (record.kind == JournalKind::batch) {
+      const Result<void> decided = decide_again(before, record, walked);
+      if (!decided) return decided;
+    }
+  }
+  return visit(walked);
+}
+
+Result<void> JournalWalk::read_to(std::int64_t shard, Offset end,
+                                  const std::function<Result<void>(const WalkedRecord&)>& visit) {
+  chain_.shard = shard;
+  const TopicPartition where{topics_.journal, static_cast<std::int32_t>(shard)};
+  return read_range(log_, where, {chain_.journal_next, end},
+                    [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                      for (const RecordView& read : batch.records) {
+                        const Result<void> taken = take(read, visit);
+                        if (!taken) return taken;
+                      }
+                      return {};
+                    });
+}
+
+Result<void> check_saved_position(Log& log, const TopicNames& topics, const SavedShard& saved) {
+  if (!saved.found || saved.last_offset < 0) return {};
+  const TopicPartition where{topics.journal, static_cast<std::int32_t>(saved.chain.shard)};
+  const Result<OffsetRange> range = log.range(where);
+  if (!range) return range.error();
+  const std::string place = "the journal of shard " + std::to_string(saved.chain.shard);
+  const std::string remedy =
+      "; if the topic was recreated or lost its tail on purpose, move the shard's state away "
+      "(an empty data_dir) and start again: the state is rebuilt from what the journal holds";
+  if (range->end <= saved.last_offset) {
+    return Error{ErrorCode::corrupt, place + " ends at " + std::to_string(range->end) +
+                                         ", before offset " + std::to_string(saved.last_offset) +
+                                         " that this state rests on" + remedy};
+  }
+  if (range->begin > saved.last_offset + 1) {
+    return Error{ErrorCode::corrupt, place + " begins at " + std::to_string(range->begin) +
+                                         ", after what this state rests on" + remedy};
+  }
+  if (range->begin > saved.last_offset) return {};  // expired, and the next record is there
+  std::string hash;
+  const Result<void> read =
+      read_range(log, where, {saved.last_offset, saved.last_offset + 1},
+                 [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                   for (const RecordView& record : batch.records) {
+                     if (record.offset == saved.last_offset) hash = to_hex(sha256(record.value));
+                   }
+                   return {};
+                 });
+  if (!read) return read;
+  if (hash != saved.last_record_hash) {
+    return Error{ErrorCode::corrupt, place + " was rewritten: offset " +
+                                         std::to_string(saved.last_offset) +
+                                         " holds another record than before" + remedy};
+  }
+  return {};
+}
+
+}  // namespace selfheal

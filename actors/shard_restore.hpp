@@ -1,0 +1,80 @@
+#pragma once
+// Brings a shard back: saved pages, then the journal from there to its end, deciding each recorded
+// cut again from its inputs and comparing. Plain blocking code over the bus and the store; used by
+// the shard supervisor, and by replay and audit without any actor.
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "decision/shard/cut_planner.hpp"
+#include "decision/shard/shard_fold.hpp"
+#include "storage/page_store.hpp"
+#include "topics/log.hpp"
+#include "topics/topic_table.hpp"
+
+namespace selfheal {
+
+struct JournalWalkOptions {
+  bool fold = true;                  // decide again; otherwise only the chain is followed
+  bool tolerate_lost_inputs = true;  // inputs that have expired: go on by the recorded events
+};
+
+// One record of the journal as the walk saw it.
+struct WalkedRecord {
+  const RecordView* read = nullptr;
+  const JournalRecord* record = nullptr;  // null where it could not be decoded
+  Acceptance acceptance = Acceptance::unreadable;
+  const Chain* chain = nullptr;    // after it
+  const Token* decided = nullptr;  // what deciding again gave; null where nothing was decided
+  bool inputs_lost = false;
+  std::string difference;  // empty: equal to what was recorded
+};
+
+// A shard's chain and state while a journal is read. Keeps the state by deciding each batch again.
+class JournalWalk {
+ public:
+  JournalWalk(Log& log, const TopicNames& topics, DecodeSignals decode,
+              JournalWalkOptions options = {});
+
+  // Begins at saved state instead of nothing.
+  Result<void> load(const SavedShard& saved);
+  // Reads on to `end`. Each record is shown to `visit`, which may stop the walk with an error.
+  Result<void> read_to(std::int64_t shard, Offset end,
+                       const std::function<Result<void>(const WalkedRecord&)>& visit);
+
+  const Chain& chain() const { return chain_; }
+  Chain& chain() { return chain_; }
+  ShardFold& fold() { return fold_; }
+  const std::shared_ptr<const Settings>& settings() const { return fold_.settings(); }
+  bool settings_pending() const { return settings_changed_; }
+  Offset last_offset() const { return last_offset_; }
+  const std::string& last_record_hash() const { return last_record_hash_; }
+  TimeMs last_append_ms() const { return last_append_ms_; }
+
+ private:
+  Result<void> take(const RecordView& read,
+                    const std::function<Result<void>(const WalkedRecord&)>& visit);
+  Result<void> decide_again(const Chain& before, const JournalRecord& record, WalkedRecord& walked);
+  Result<CutSupply> read_inputs(std::int64_t shard, const Cut& cut);
+
+  Log& log_;
+  TopicNames topics_;
+  CutPlanner planner_;
+  JournalWalkOptions options_;
+  ShardFold fold_;
+  Chain chain_;
+  bool settings_changed_ = false;
+  Token token_;
+  Offset last_offset_ = -1;
+  std::string last_record_hash_;
+  TimeMs last_append_ms_ = 0;
+};
+
+// What is different between a recorded batch and what deciding again gave; empty where nothing is.
+std::string difference(const JournalRecord& recorded, const Token& decided,
+                       std::uint64_t state_hash);
+
+// The record before the saved position is read again: a journal that was rewritten fails closed.
+Result<void> check_saved_position(Log& log, const TopicNames& topics, const SavedShard& saved);
+
+}  // namespace selfheal

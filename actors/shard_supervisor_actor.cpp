@@ -1,0 +1,314 @@
+#include "actors/shard_supervisor_actor.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <future>
+
+#include "actors/committer_actor.hpp"
+#include "actors/stage_actor.hpp"
+#include "base/signature.hpp"
+#include "decision/predictor/predictor.hpp"
+#include "decision/runner/runner.hpp"
+
+namespace selfheal {
+namespace {
+
+using Self = shard_supervisor_actor::stateful_pointer<ShardSupervisorState>;
+
+// A shard that falls more often than this within a minute is parked and reported: restarting it
+// for ever would hide what is wrong.
+constexpr std::size_t restarts_a_minute_max = 3;
+// Halving a cut down to its one poisonous record takes a restart for each halving.
+constexpr std::size_t halvings_a_minute_max = 20;
+constexpr std::chrono::seconds unavailable_retry{2};
+constexpr DurationMs claim_wait_ms = 15000;
+
+void enter(Self self, const std::string& phase, const std::string& reason = {}) {
+  self->state.phase = phase;
+  self->send(self->state.shared.root, ShardState{self->state.shard, phase, reason});
+}
+
+// Appends a record outside the pipeline and reads the journal on until it is accepted or beaten.
+Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
+                             JournalRecord record) {
+  const std::string body = encode_body(record);
+  const Result<std::string> signature = sign(environment.journal_secret_key, body);
+  if (!signature) return signature.error();
+  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(record.shard)};
+  auto answer = std::make_shared<std::promise<Result<Offset>>>();
+  environment.log->append(where, NewRecord{.value = wrap_body(*signature, body)},
+                          [answer](Result<Offset> stored) { answer->set_value(stored); });
+  std::future<Result<Offset>> future = answer->get_future();
+  if (future.wait_for(std::chrono::milliseconds(claim_wait_ms)) != std::future_status::ready) {
+    return Error{ErrorCode::unavailable, "the journal did not answer an append"};
+  }
+  const Result<Offset> stored = future.get();
+  if (!stored) return stored.error();
+  bool mine = false;
+  const Result<void> read =
+      walk.read_to(record.shard, *stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
+        const Result<SignedBody> parts = unwrap_body(walked.read->value);
+        if (parts && parts->body == body) mine = walked.acceptance == Acceptance::accepted;
+        return {};
+      });
+  if (!read) return read.error();
+  return mine;
+}
+
+JournalRecord claim_for(const Environment& environment, const Chain& chain, std::int64_t shard) {
+  JournalRecord claim;
+  claim.kind = JournalKind::claim;
+  claim.shard = shard;
+  claim.epoch = chain.epoch + 1;
+  claim.seq = chain.seq + 1;
+  claim.owner = environment.instance;
+  claim.build = environment.build;
+  claim.fold_version = fold_version;
+  claim.partitions = environment.partitions;
+  claim.public_key = environment.journal_public_key;
+  // Pinned by the first claim; drawn once, so that two clusters do not draw alike.
+  const Result<std::string> seed = from_hex(random_hex(8));
+  for (const char byte : *seed) {
+    claim.shard_seed = claim.shard_seed << 8 | static_cast<unsigned char>(byte);
+  }
+  return claim;
+}
+
+Result<void> claim(const Environment& environment, JournalWalk& walk, std::int64_t shard) {
+  constexpr int tries_max = 5;
+  for (int attempt = 0; attempt < tries_max; ++attempt) {
+    const Result<bool> mine =
+        append_and_read(environment, walk, claim_for(environment, walk.chain(), shard));
+    if (!mine) return mine.error();
+    if (!*mine) continue;  // somebody else was first; the chain has moved on
+    if (walk.chain().partitions != environment.partitions) {
+      return Error{ErrorCode::refused, "the journal was begun with " +
+                                           std::to_string(walk.chain().partitions) +
+                                           " partitions and topics.partitions says " +
+                                           std::to_string(environment.partitions) +
+                                           ": set it back, or begin with another topics.prefix"};
+    }
+    return {};
+  }
+  return Error{ErrorCode::fenced, "another owner claims this shard over and over"};
+}
+
+// Puts the settings that this process wants into the chain, where they differ.
+Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk,
+                               const std::string& wanted) {
+  if (walk.chain().settings == wanted) return {};
+  JournalRecord record;
+  record.kind = JournalKind::config;
+  record.shard = walk.chain().shard;
+  record.epoch = walk.chain().epoch;
+  record.seq = walk.chain().seq + 1;
+  record.prev_hash = to_hex(walk.chain().head);
+  record.generation = walk.chain().generation + 1;
+  record.content = wanted;
+  const Result<bool> mine = append_and_read(environment, walk, std::move(record));
+  if (!mine) return mine.error();
+  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
+  return {};
+}
+
+Result<std::unique_ptr<JournalWalk>> restore(Self self) {
+  const Environment& environment = *self->state.environment;
+  const std::int64_t shard = self->state.shard;
+  Result<SavedShard> saved = environment.store->load(shard);
+  if (!saved) return saved.error();
+  const Result<void> checked = check_saved_position(*environment.log, environment.topics, *saved);
+  if (!checked) return checked.error();
+  auto walk = std::make_unique<JournalWalk>(*environment.log, environment.topics,
+                                            environment.make_decoder());
+  if (saved->found) {
+    const Result<void> loaded = walk->load(*saved);
+    if (!loaded) return loaded.error();
+  }
+  const Result<OffsetRange> range =
+      environment.log->range({environment.topics.journal, static_cast<std::int32_t>(shard)});
+  if (!range) return range.error();
+  const Result<void> read =
+      walk->read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+        if (walked.acceptance != Acceptance::accepted) {
+          environment.metrics->count_ignored(to_string(walked.acceptance));
+          return {};
+        }
+        if (!walked.difference.empty()) {
+          return Error{ErrorCode::corrupt, "deciding again differs: " + walked.difference};
+        }
+        // What was committed and perhaps not yet handed on is handed on again: ids make it
+        // harmless.
+        auto committed = std::make_shared<CommittedRecord>();
+        committed->record = *walked.record;
+        committed->settings = walk->settings();
+        committed->append_ms = walked.read->append_time_ms;
+        committed->live = false;
+        self->send(self->state.shared.relay, CommittedPtr(committed));
+        self->send(self->state.shared.read_model, CommittedPtr(committed));
+        return {};
+      });
+  if (!read) return read.error();
+  return walk;
+}
+
+void spawn_pipeline(Self self, JournalWalk& walk) {
+  ShardSupervisorState& state = self->state;
+  const EnvironmentPtr& environment = state.environment;
+  const Chain& chain = walk.chain();
+  const auto settings = walk.settings();
+  std::vector<std::unique_ptr<Stage>> stages = walk.fold().release();
+  auto adopt = std::make_shared<AdoptShard>();
+  for (const auto& stage : stages) {
+    const auto* runner = dynamic_cast<const Runner*>(stage.get());
+    if (runner == nullptr) continue;
+    for (const auto& [id, run] : runner->runs().rows()) adopt->runs.push_back(run);
+  }
+  state.cutter = self->spawn(cutter, environment);
+  CommitterWiring wiring{chain,
+                         walk.last_offset(),
+                         walk.last_record_hash(),
+                         settings,
+                         state.cutter,
+                         caf::actor_cast<shard_supervisor_actor>(self),
+                         state.shared.relay,
+                         state.shared.read_model,
+                         state.shared.effects,
+                         state.shared.store};
+  state.committer = self->spawn(committer, environment, std::move(wiring));
+  state.children = {caf::actor_cast<caf::actor>(state.cutter),
+                    caf::actor_cast<caf::actor>(state.committer)};
+  stage_actor next;
+  for (auto each = stages.rbegin(); each != stages.rend(); ++each) {
+    std::shared_ptr<Stage> shared(std::move(*each));
+    next = self->spawn(stage, environment, std::move(shared), next, state.committer);
+    state.children.push_back(caf::actor_cast<caf::actor>(next));
+  }
+  // One falls, all fall: half a pipeline must never decide.
+  for (const caf::actor& child : state.children) self->monitor(child);
+  auto follow = std::make_shared<FollowJournal>();
+  follow->shard = state.shard;
+  follow->from = chain.journal_next;
+  follow->committer = state.committer;
+  self->send(state.shared.journal, FollowJournalPtr(std::move(follow)));
+  adopt->shard = state.shard;
+  adopt->epoch = chain.epoch;
+  adopt->cutter = state.cutter;
+  adopt->settings = settings;
+  self->send(state.shared.effects, AdoptShardPtr(std::move(adopt)));
+  auto cutting = std::make_shared<CutterWiring>();
+  cutting->bus = state.shared.bus;
+  cutting->first_stage = next;
+  cutting->committer = state.committer;
+  cutting->chain = chain;
+  cutting->settings = settings;
+  cutting->settings_changed = walk.settings_pending();
+  cutting->log_time_ms = walk.last_append_ms();
+  self->send(state.cutter, CutterWiringPtr(std::move(cutting)));
+}
+
+void fall(Self self, const std::string& kind, const std::string& reason);
+
+void open_and_go(Self self, std::shared_ptr<JournalWalk> walk) {
+  const Chain& chain = walk->chain();
+  const OpenInputs open{self->state.shard, chain.signals_next, chain.control_next};
+  self->request(self->state.shared.bus, caf::infinite, open)
+      .then(
+          [self, walk](const Opened& opened) {
+            if (!opened.error.empty()) return fall(self, "unavailable", opened.error);
+            spawn_pipeline(self, *walk);
+            self->state.live = true;
+            enter(self, "live");
+          },
+          [self](const caf::error& error) {
+            fall(self, "unavailable", self->system().render(error));
+          });
+}
+
+void begin(Self self) {
+  ShardSupervisorState& state = self->state;
+  const Environment& environment = *state.environment;
+  enter(self, "restoring");
+  Result<std::unique_ptr<JournalWalk>> walk = restore(self);
+  if (!walk) return fall(self, to_string(walk.error().code), walk.error().context);
+  enter(self, "claiming");
+  Result<void> done = claim(environment, **walk, state.shard);
+  if (done) done = agree_on_settings(environment, **walk, state.wanted_settings);
+  if (!done) return fall(self, to_string(done.error().code), done.error().context);
+  open_and_go(self, std::move(*walk));
+}
+
+void end_children(Self self) {
+  ShardSupervisorState& state = self->state;
+  self->send(state.shared.journal, UnfollowJournal{state.shard});
+  self->send(state.shared.effects, ReleaseShard{state.shard});
+  for (const caf::actor& child : state.children) {
+    self->demonitor(child);
+    self->send_exit(child, caf::exit_reason::kill);
+  }
+  state.children.clear();
+  state.cutter = nullptr;
+  state.committer = nullptr;
+  state.live = false;
+}
+
+void fall(Self self, const std::string& kind, const std::string& reason) {
+  ShardSupervisorState& state = self->state;
+  end_children(self);
+  state.environment->metrics->count_restart(kind);
+  // The bus or the disk being away is no fault of the shard: it waits, and says so.
+  if (kind == "unavailable" || kind == "unknown_delivery" || kind == "exhausted") {
+    spdlog::warn("shard {}: waiting: {}", state.shard, reason);
+    enter(self, "restoring", reason);
+    self->delayed_send(self, unavailable_retry, Start{});
+    return;
+  }
+  if (kind == "corrupt" || kind == "refused") {
+    spdlog::error("shard {}: stopped: {}", state.shard, reason);
+    return enter(self, "parked", reason);
+  }
+  const TimeMs now_ms = state.environment->now_ms();
+  state.restarts.push_back(now_ms);
+  while (state.restarts.front() < now_ms - 60000) state.restarts.pop_front();
+  const bool halving = kind == "bug" || kind == "skipped";
+  if (state.restarts.size() > (halving ? halvings_a_minute_max : restarts_a_minute_max)) {
+    spdlog::error("shard {}: parked after {} restarts within a minute: {}", state.shard,
+                  state.restarts.size(), reason);
+    return enter(self, "parked", reason);
+  }
+  spdlog::warn("shard {}: restarting ({}): {}", state.shard, kind, reason);
+  self->send(self, Start{});
+}
+
+}  // namespace
+
+shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr environment,
+                                                       SharedActors shared, std::int64_t shard) {
+  self->state.wanted_settings = environment->settings;
+  self->state.environment = std::move(environment);
+  self->state.shared = std::move(shared);
+  self->state.shard = shard;
+  self->set_down_handler([self](const caf::down_msg& down) {
+    if (!self->state.children.empty()) {
+      fall(self, "actor_died", self->system().render(down.reason));
+    }
+  });
+  return {
+      [self](const Start&) { begin(self); },
+      [self](const ShardFault& fault) {
+        if (self->state.children.empty()) return;  // of an incarnation that has ended
+        fall(self, fault.kind,
+             fault.stage.empty() ? fault.reason : fault.stage + ": " + fault.reason);
+      },
+      [self](const NewSettings& wanted) {
+        self->state.wanted_settings = wanted.content;
+        if (self->state.cutter) self->send(self->state.cutter, wanted);
+      },
+      [self](const Stop&) {
+        enter(self, "draining");
+        end_children(self);
+        return Stop{};
+      },
+  };
+}
+
+}  // namespace selfheal

@@ -1,0 +1,46 @@
+#pragma once
+// What the service shows about itself, by prometheus-cpp. Every label set is bounded: names come
+// from our own lists, never from what others send. Thread-safe.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/time.hpp"
+#include "topics/events.hpp"
+
+namespace selfheal {
+
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  // Signals decided on in a committed cut, by SignalType.
+  void count_signals(const std::vector<std::int64_t>& by_type);
+  // One committed decision: counters, and the sliding windows behind the rates.
+  void count_event(const Event& event, TimeMs now_ms);
+  void observe_commit(double seconds);
+  void observe_decide(double seconds);
+  void observe_stage(const std::string& stage, double seconds);
+  void set_lag(std::int64_t shard, double seconds, std::int64_t records);
+  // While it is not known the gauge is absent, never a false 0.
+  void forget_lag(std::int64_t shard);
+  void count_ignored(const std::string& reason);
+  void count_misrouted(std::int64_t signals);
+  void set_shards(const std::map<std::string, std::int64_t>& by_state);
+  void set_series(std::int64_t shard, std::int64_t series);
+  void count_restart(const std::string& kind);
+
+  // The text exposition format. Sliding windows are brought up to `now_ms`.
+  std::string render(TimeMs now_ms);
+
+ private:
+  struct Families;
+  std::unique_ptr<Families> families_;
+};
+
+}  // namespace selfheal

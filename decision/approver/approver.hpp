@@ -1,0 +1,108 @@
+#pragma once
+// Says of each proposal whether it may run: by policy where every check passes, otherwise by a
+// person who answers with a signed message. Every check is recorded with its value and limit.
+#include <string>
+#include <vector>
+
+#include "decision/approver/policies.hpp"
+#include "decision/observed_values.hpp"
+#include "decision/stage.hpp"
+
+namespace selfheal {
+
+// A proposal that waits: for a person, or for a change window.
+struct HeldProposal {
+  Proposal proposal;
+  std::string state;  // held_for_person or held_for_window
+  std::string content_hash;
+  std::string policy_hash;
+  std::string action;
+  TimeMs expires_ms = 0;
+  TimeMs window_ms = 0;  // when the next window opens
+  static constexpr auto fields() {
+    return std::tuple{field("proposal", &HeldProposal::proposal),
+                      field("state", &HeldProposal::state),
+                      field("content_hash", &HeldProposal::content_hash),
+                      field("policy_hash", &HeldProposal::policy_hash),
+                      field("action", &HeldProposal::action),
+                      field("expires_ms", &HeldProposal::expires_ms),
+                      field("window_ms", &HeldProposal::window_ms)};
+  }
+  bool operator==(const HeldProposal&) const = default;
+};
+
+struct RateRow {
+  std::vector<std::int64_t> proposed_ms;  // of the last hour
+  static constexpr auto fields() { return std::tuple{field("proposed_ms", &RateRow::proposed_ms)}; }
+  bool operator==(const RateRow&) const = default;
+};
+
+// closed until `failures` reach the limit; open until open_until_ms; then one run may try.
+struct BreakerRow {
+  std::int64_t failures = 0;
+  TimeMs open_until_ms = 0;
+  std::string trial_action;  // the run that is trying a half-open breaker
+  static constexpr auto fields() {
+    return std::tuple{field("failures", &BreakerRow::failures),
+                      field("open_until_ms", &BreakerRow::open_until_ms),
+                      field("trial_action", &BreakerRow::trial_action)};
+  }
+  bool operator==(const BreakerRow&) const = default;
+};
+
+struct ActiveRun {
+  std::string service;
+  std::string breaker;
+  TimeMs since_ms = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("service", &ActiveRun::service), field("breaker", &ActiveRun::breaker),
+                      field("since_ms", &ActiveRun::since_ms)};
+  }
+  bool operator==(const ActiveRun&) const = default;
+};
+
+struct NonceRow {
+  TimeMs until_ms = 0;
+  static constexpr auto fields() { return std::tuple{field("until_ms", &NonceRow::until_ms)}; }
+  bool operator==(const NonceRow&) const = default;
+};
+
+class Approver : public Stage {
+ public:
+  Approver();
+  std::string_view name() const override { return "approver"; }
+  TimeMs next_due_ms() const override;
+  void save(PageSink& sink) override;
+  bool load(std::string_view page_key, std::string_view value) override;
+
+  const Table<HeldProposal>& held() const { return held_; }
+
+ protected:
+  void evolve(const Event& event, const EventPlace& place) override;
+  void decide(Token& token) override;
+
+ private:
+  void judge(Token& token, const Proposal& proposal, const std::string& cause);
+  Verdict examine(const Token& token, const Proposal& proposal) const;
+  void check_limits(const Token& token, const Proposal& proposal, Verdict& verdict) const;
+  void check_autonomy(const Token& token, const Proposal& proposal, Verdict& verdict) const;
+  void check_policy(const Token& token, const Proposal& proposal, Verdict& verdict) const;
+  void check_preconditions(const Token& token, const Proposal& proposal, Verdict& verdict) const;
+  void take_controls(Token& token);
+  void take_answer(Token& token, const ControlInput& control);
+  std::string why_refused(const Token& token, const ControlMessage& message) const;
+  void refuse(Token& token, const ControlInput& control, const std::string& reason);
+  void move_held(Token& token);
+  void end_held(Token& token, const HeldProposal& held, const std::string& reason);
+  std::string breaker_key(const Proposal& proposal) const;
+
+  Table<HeldProposal> held_;    // by proposal id
+  Table<RateRow> rates_;        // by service
+  Table<BreakerRow> breakers_;  // by playbook and resource kind
+  Table<ActiveRun> active_;     // by action id
+  Table<NonceRow> nonces_;      // of the last hour
+  Table<RateRow> starts_;       // one row: run intents of the last minute
+  ObservedValues observed_;
+};
+
+}  // namespace selfheal

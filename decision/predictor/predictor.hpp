@@ -1,0 +1,174 @@
+#pragma once
+// Reads the signals of a cut: learns every series, predicts rises, and diagnoses trouble that is
+// already there. Signals of other shards leave as forwards; unreadable ones as dead letters.
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "decision/graph.hpp"
+#include "decision/predictor/series_table.hpp"
+#include "decision/stage.hpp"
+
+namespace selfheal {
+
+// A version of everything that is learnt from raw signals. Another version starts that part anew;
+// what events say stays.
+constexpr std::int64_t fold_version = 1;
+
+// Trouble that has been said and has not passed: by service, resource, code.
+struct ActiveTrouble {
+  std::string service;
+  std::string resource_id;
+  std::string code;
+  std::string origin;  // prediction, rule, failure, alert, degradation
+  TimeMs said_ms = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("service", &ActiveTrouble::service),
+                      field("resource_id", &ActiveTrouble::resource_id),
+                      field("code", &ActiveTrouble::code), field("origin", &ActiveTrouble::origin),
+                      field("said_ms", &ActiveTrouble::said_ms)};
+  }
+  bool operator==(const ActiveTrouble&) const = default;
+};
+
+// A prediction whose end is awaited: by service, code, source.
+struct OpenPrediction {
+  std::string service;
+  std::string code;
+  std::string source;
+  double likelihood = 0;
+  TimeMs deadline_ms = 0;
+  bool acted = false;  // a run was started for it
+  std::string score;   // set when it is known how it ended; said in the next cut
+  static constexpr auto fields() {
+    return std::tuple{field("service", &OpenPrediction::service),
+                      field("code", &OpenPrediction::code),
+                      field("source", &OpenPrediction::source),
+                      field("likelihood", &OpenPrediction::likelihood),
+                      field("deadline_ms", &OpenPrediction::deadline_ms),
+                      field("acted", &OpenPrediction::acted),
+                      field("score", &OpenPrediction::score)};
+  }
+  bool operator==(const OpenPrediction&) const = default;
+};
+
+// How often a rule was right: Beta(alpha, beta), by code and source.
+struct RuleBelief {
+  double alpha = 17;
+  double beta = 3;
+  static constexpr auto fields() {
+    return std::tuple{field("alpha", &RuleBelief::alpha), field("beta", &RuleBelief::beta)};
+  }
+  bool operator==(const RuleBelief&) const = default;
+};
+
+struct SeenId {
+  TimeMs seen_ms = 0;
+  static constexpr auto fields() { return std::tuple{field("seen_ms", &SeenId::seen_ms)}; }
+  bool operator==(const SeenId&) const = default;
+};
+
+// A limit that is being crossed, by series and rule. Soft.
+struct Crossing {
+  TimeMs since_ms = 0;
+  static constexpr auto fields() { return std::tuple{field("since_ms", &Crossing::since_ms)}; }
+  bool operator==(const Crossing&) const = default;
+};
+
+// State of the error-rate rule of one series, as bytes. Soft.
+struct ErrorRate {
+  std::string row_hex;
+  static constexpr auto fields() { return std::tuple{field("row", &ErrorRate::row_hex)}; }
+  bool operator==(const ErrorRate&) const = default;
+};
+
+struct ForwardMark {
+  std::int64_t seq = -1;
+  std::int64_t k = -1;
+  static constexpr auto fields() {
+    return std::tuple{field("seq", &ForwardMark::seq), field("k", &ForwardMark::k)};
+  }
+  bool operator==(const ForwardMark&) const = default;
+};
+
+class Predictor : public Stage {
+ public:
+  Predictor();
+  std::string_view name() const override { return "predictor"; }
+  TimeMs next_due_ms() const override;
+  void configure(std::shared_ptr<const Settings> settings) override;
+  void save(PageSink& sink) override;
+  bool load(std::string_view page_key, std::string_view value) override;
+
+  void finish_load() override;
+
+  std::size_t series() const { return table_.size(); }
+
+ protected:
+  void evolve(const Event& event, const EventPlace& place) override;
+  void decide(Token& token) override;
+
+ private:
+  void publish_watched(Token& token);
+  void take_forwards(Token& token);
+  void take_signals(Token& token, const SignalBatch& batch, bool may_forward);
+  void take_metrics(Token& token, const SignalBatch& batch, std::size_t begin, std::size_t end,
+                    bool may_forward);
+  void take_metric(Token& token, const Signal& signal, SeriesNumber series);
+  void take_other(Token& token, const Signal& signal);
+  void take_failure(Token& token, const Signal& signal);
+  void take_alert(Token& token, const Signal& signal);
+  void take_prediction(Token& token, const Signal& signal);
+  void apply_rules(Token& token, const Signal& signal, SeriesNumber series);
+  void apply_error_rate(Token& token, const Signal& signal, SeriesNumber series);
+  void apply_rise(Token& token, const Signal& signal, SeriesNumber series, Edge edge);
+  void note_anomaly(Token& token, const Signal& signal, const Observation& seen);
+  void diagnose(Token& token, const Signal& signal, Diagnosis diagnosis);
+  void predict(Token& token, const Signal& signal, Prediction prediction);
+  void clear(Token& token, const Signal& signal, const std::string& resource_id,
+             const std::string& code, const std::string& reason);
+  void send_forwards(Token& token);
+  void send_dead_letters(Token& token, const SignalBatch& batch);
+  void score(Token& token);
+  void on_diagnosis(const Diagnosis& diagnosis, const EventPlace& place);
+  void on_prediction(const Prediction& prediction, const EventPlace& place);
+  void on_cleared(const DiagnosisCleared& cleared);
+  void mark_predictions(const std::string& service, const std::string& score, bool acted_too);
+  void note_metric(std::uint32_t metric);
+  bool is_stale(const Token& token, const Signal& signal) const;
+  bool seen_before(const Token& token, const Signal& signal);
+  bool may_say(const Token& token, const std::string& service, const std::string& resource_id,
+               const std::string& code) const;
+  std::vector<std::string> playbooks_for(const std::string& code) const;
+  std::string impact_on(const std::string& service) const;
+  std::string cause_of(const Signal& signal) const;
+
+  SeriesTable table_;
+  Table<ActiveTrouble> active_;
+  Table<OpenPrediction> predictions_;
+  Table<RuleBelief> beliefs_;
+  Table<SeenId> seen_;
+  Table<Crossing> crossings_;
+  Table<ErrorRate> error_rates_;
+  Table<ForwardMark> forwards_taken_;
+  Table<SeenId> watched_;  // services with an open incident
+  Graph graph_;
+
+  // Derived from settings, by metric number.
+  struct MetricUse {
+    bool latency = false;
+    bool errors = false;
+    bool asked_for = false;          // by a condition of a playbook
+    std::vector<std::size_t> rules;  // into settings().predictor.rules
+  };
+  std::vector<MetricUse> uses_;
+  std::set<std::string> asked_metrics_;
+  DetectorSettings plain_;
+  DetectorSettings latency_;
+  std::vector<std::uint8_t> is_watched_;  // by service number
+  std::vector<std::string> to_publish_;   // services whose latest values the stages need
+  std::map<std::int32_t, std::pair<std::string, std::int64_t>> outgoing_;  // shard -> lines, count
+};
+
+}  // namespace selfheal

@@ -1,0 +1,187 @@
+#include "decision/predictor/series_table.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "base/check.hpp"
+
+namespace selfheal {
+namespace {
+
+constexpr std::size_t first_index_size = 1024;
+
+// Page keys sort in number order.
+std::string numbered(const std::string& prefix, std::uint64_t number) {
+  return prefix + to_hex(number);
+}
+
+std::uint64_t number_in(std::string_view hex) {
+  std::uint64_t number = 0;
+  const Result<std::string> bytes = from_hex(hex);
+  CHECK(bytes && bytes->size() == 8, "a page key does not end in a number");
+  for (const char byte : *bytes) number = number << 8 | static_cast<unsigned char>(byte);
+  return number;
+}
+
+}  // namespace
+
+std::uint32_t NameTable::number_of(std::string_view text) {
+  const auto found = numbers_.find(text);
+  if (found != numbers_.end()) return found->second;
+  const auto number = static_cast<std::uint32_t>(texts_.size());
+  const auto added = numbers_.emplace(std::string(text), number).first;
+  texts_.push_back(&added->first);
+  return number;
+}
+
+std::uint32_t NameTable::find(std::string_view text) const {
+  const auto found = numbers_.find(text);
+  return found == numbers_.end() ? none : found->second;
+}
+
+Hash128 SeriesTable::key_of(const Signal& signal) {
+  // Parts are joined with a byte that names cannot hold; long ones are hashed in place of their
+  // text.
+  std::array<char, 768> buffer;
+  std::size_t used = 0;
+  const auto add = [&](std::string_view part) {
+    if (used + part.size() + 1 > buffer.size() - 64) {
+      const Hash128 hash = hash128(part);
+      std::memcpy(buffer.data() + used, &hash, sizeof hash);
+      used += sizeof hash;
+    } else if (!part.empty()) {
+      std::memcpy(buffer.data() + used, part.data(), part.size());
+      used += part.size();
+    }
+    buffer[used++] = '\n';
+  };
+  add(signal.service);
+  add(signal.metric);
+  add(signal.labels);
+  if (!signal.resource_id.empty()) {
+    add(signal.resource_kind);
+    add(signal.resource_id);
+  }
+  return hash128(std::string_view(buffer.data(), used));
+}
+
+void SeriesTable::prefetch_slot(const Hash128& key) const {
+  if (!index_.empty()) __builtin_prefetch(&index_[key.low & (index_.size() - 1)]);
+}
+
+SeriesNumber SeriesTable::find(const Hash128& key) const {
+  if (index_.empty()) return no_series;
+  const std::size_t mask = index_.size() - 1;
+  for (std::size_t slot = key.low & mask;; slot = (slot + 1) & mask) {
+    const SeriesNumber series = index_[slot];
+    if (series == no_series || entries_[series].key == key) return series;
+  }
+}
+
+void SeriesTable::insert_index(SeriesNumber series) {
+  const std::size_t mask = index_.size() - 1;
+  std::size_t slot = entries_[series].key.low & mask;
+  while (index_[slot] != no_series) slot = (slot + 1) & mask;
+  index_[slot] = series;
+}
+
+void SeriesTable::grow_index() {
+  std::size_t size = index_.empty() ? first_index_size : index_.size();
+  while (size < 2 * (entries_.size() + 1)) size *= 2;
+  if (size == index_.size()) return;
+  index_.assign(size, no_series);
+  for (SeriesNumber series = 0; series < entries_.size(); ++series) insert_index(series);
+}
+
+SeriesNumber SeriesTable::add(const Hash128& key, std::uint32_t service, std::uint32_t metric,
+                              std::uint32_t first_seconds) {
+  const auto series = static_cast<SeriesNumber>(entries_.size());
+  if (first_of_service_.size() <= service) first_of_service_.resize(service + 1, no_series);
+  entries_.push_back({key, service, metric, first_seconds, first_of_service_[service]});
+  first_of_service_[service] = series;
+  if (series % page_series == 0) {
+    pages_.push_back(std::make_unique<Page>());
+    changed_.push_back(0);
+  }
+  mark_changed(series);
+  if (index_.size() < 2 * entries_.size()) {
+    grow_index();
+  } else {
+    insert_index(series);
+  }
+  return series;
+}
+
+SeriesNumber SeriesTable::first_of_service(std::uint32_t service) const {
+  return service < first_of_service_.size() ? first_of_service_[service] : no_series;
+}
+
+std::string_view SeriesTable::fast_bytes(SeriesNumber series) const {
+  return {reinterpret_cast<const char*>(&fast(series)), sizeof(T1Row)};
+}
+
+void SeriesTable::save(const std::string& prefix, PageSink& sink) {
+  for (; services_saved_ < services_.size(); ++services_saved_) {
+    sink.put(numbered(prefix + "service/", services_saved_), services_.text(services_saved_));
+  }
+  for (; metrics_saved_ < metrics_.size(); ++metrics_saved_) {
+    sink.put(numbered(prefix + "metric/", metrics_saved_), metrics_.text(metrics_saved_));
+  }
+  for (std::size_t p = 0; p < pages_.size(); ++p) {
+    if (changed_[p] == 0) continue;
+    changed_[p] = 0;
+    const std::size_t first = p * page_series;
+    const std::size_t count = std::min(page_series, entries_.size() - first);
+    std::string bytes(reinterpret_cast<const char*>(pages_[p].get()), sizeof(Page));
+    bytes.append(reinterpret_cast<const char*>(&entries_[first]), count * sizeof(SeriesEntry));
+    sink.put(numbered(prefix + "page/", p), std::move(bytes));
+  }
+}
+
+bool SeriesTable::load(const std::string& prefix, std::string_view key, std::string_view value) {
+  if (!key.starts_with(prefix)) return false;
+  const std::string_view rest = key.substr(prefix.size());
+  const std::size_t slash = rest.find('/');
+  CHECK(slash != std::string_view::npos, "an unknown page of the series table");
+  const std::string_view kind = rest.substr(0, slash);
+  const std::uint64_t number = number_in(rest.substr(slash + 1));
+  if (kind == "service") loaded_services_.emplace(number, value);
+  if (kind == "metric") loaded_metrics_.emplace(number, value);
+  if (kind == "page") loaded_pages_.emplace(number, value);
+  return true;
+}
+
+void SeriesTable::finish_load() {
+  for (const auto& [number, text] : loaded_services_) services_.number_of(text);
+  for (const auto& [number, text] : loaded_metrics_) metrics_.number_of(text);
+  services_saved_ = services_.size();
+  metrics_saved_ = metrics_.size();
+  for (const auto& [number, bytes] : loaded_pages_) {
+    CHECK(number == pages_.size(), "a page of the series table is missing");
+    CHECK(bytes.size() > sizeof(Page), "a page of the series table is cut short");
+    pages_.push_back(std::make_unique<Page>());
+    changed_.push_back(0);
+    std::memcpy(static_cast<void*>(pages_.back().get()), bytes.data(), sizeof(Page));
+    const std::size_t count = (bytes.size() - sizeof(Page)) / sizeof(SeriesEntry);
+    for (std::size_t i = 0; i < count; ++i) {
+      SeriesEntry entry;
+      std::memcpy(static_cast<void*>(&entry), bytes.data() + sizeof(Page) + i * sizeof entry,
+                  sizeof entry);
+      entries_.push_back(entry);
+    }
+  }
+  // Lists are rebuilt: a page's copy of a link may be older than the newest series of its service.
+  first_of_service_.assign(services_.size(), no_series);
+  for (SeriesNumber series = 0; series < entries_.size(); ++series) {
+    SeriesEntry& entry = entries_[series];
+    CHECK(entry.service < services_.size(), "a series names an unknown service");
+    entry.next_of_service = first_of_service_[entry.service];
+    first_of_service_[entry.service] = series;
+  }
+  if (!entries_.empty()) grow_index();
+  loaded_services_.clear();
+  loaded_metrics_.clear();
+  loaded_pages_.clear();
+}
+
+}  // namespace selfheal

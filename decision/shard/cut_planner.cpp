@@ -1,0 +1,107 @@
+#include "decision/shard/cut_planner.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+#include "decision/shard/shard_fold.hpp"
+
+namespace selfheal {
+namespace {
+
+std::uint64_t digest_batch(const RecordBatch& batch, std::uint64_t digest) {
+  for (const RecordView& record : batch.records) digest = hash64(record.value, digest);
+  return digest;
+}
+
+// The time through which all input has been taken, as one partition knows it.
+TimeMs caught_up(const RecordBatch& batch, bool at_end, TimeMs now_ms, TimeMs before_ms) {
+  if (at_end) return now_ms;
+  return batch.records.empty() ? before_ms : batch.records.back().append_time_ms;
+}
+
+}  // namespace
+
+std::uint64_t digest_inputs(const RecordBatch& signals, const RecordBatch& control) {
+  return digest_batch(control, digest_batch(signals, 0));
+}
+
+CutPlanner::CutPlanner(DecodeSignals decode) : decode_(std::move(decode)) {}
+
+CutLimits CutPlanner::limits_for(const Chain& chain, const CutLimits& usual) {
+  if (chain.poison.records_max == 0) return usual;
+  CutLimits limits = usual;
+  const auto guarded = static_cast<std::size_t>(chain.poison.records_max);
+  const bool control_guarded = chain.control_next < chain.poison.control_until;
+  limits.records_max = std::min(limits.records_max, guarded);
+  limits.controls_max = std::min(limits.controls_max, guarded);
+  // One kind at a time, so that a cut of one record names the one that kills.
+  if (control_guarded) {
+    limits.records_max = 0;
+  } else {
+    limits.controls_max = 0;
+  }
+  return limits;
+}
+
+void CutPlanner::fill(Token& token, CutSupply& supply) const {
+  auto signals = std::make_shared<SignalBatch>();
+  for (const RecordView& record : supply.signals.records) decode_(record, *signals);
+  token.signals = std::move(signals);
+  for (const RecordView& record : supply.control.records) {
+    ControlInput input;
+    input.offset = record.offset;
+    Result<ControlMessage> message = decode_control(record.value);
+    if (message) {
+      input.message = std::move(*message);
+      if (input.message.kind == "forward") {
+        auto forwarded = std::make_shared<SignalBatch>();
+        RecordView body = record;
+        body.value = input.message.body;
+        decode_(body, *forwarded);
+        input.signals = std::move(forwarded);
+      }
+    } else {
+      input.unreadable = message.error().context;
+    }
+    token.controls.push_back(std::move(input));
+  }
+}
+
+Token CutPlanner::plan(const Chain& chain, CutSupply supply) const {
+  Token token;
+  token.facts = facts_after(chain);
+  token.generation = chain.generation;
+  Cut& cut = token.cut;
+  cut.signals_begin = chain.signals_next;
+  cut.signals_end = std::max(chain.signals_next, supply.signals.next_offset);
+  cut.control_begin = chain.control_next;
+  cut.control_end = std::max(chain.control_next, supply.control.next_offset);
+  cut.tick_ms = std::max(chain.tick_ms, supply.now_ms);
+  const TimeMs before_ms = chain.caught_up_through_ms;
+  const TimeMs through_ms =
+      std::min(caught_up(supply.signals, supply.signals_at_end, supply.now_ms, before_ms),
+               caught_up(supply.control, supply.control_at_end, supply.now_ms, before_ms));
+  cut.caught_up_through_ms = std::max(before_ms, std::min(through_ms, cut.tick_ms));
+  cut.inputs = std::move(supply.inputs);
+  cut.inputs_digest = digest_inputs(supply.signals, supply.control);
+  fill(token, supply);
+  return token;
+}
+
+Result<Token> CutPlanner::recall(const Chain& before, const Cut& cut, CutSupply supply) const {
+  if (digest_inputs(supply.signals, supply.control) != cut.inputs_digest) {
+    return Error{ErrorCode::corrupt, "shard " + std::to_string(before.shard) +
+                                         ": the inputs of seq " + std::to_string(before.seq + 1) +
+                                         " (signals " + std::to_string(cut.signals_begin) + "-" +
+                                         std::to_string(cut.signals_end) +
+                                         ") are not those that were decided on"};
+  }
+  Token token;
+  token.facts = facts_after(before);
+  token.generation = before.generation;
+  token.cut = cut;
+  fill(token, supply);
+  return token;
+}
+
+}  // namespace selfheal

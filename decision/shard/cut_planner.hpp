@@ -1,0 +1,55 @@
+#pragma once
+// Assembles cuts: what to take at once, and in which numbers it is recorded. Pure; whoever owns the
+// readers polls them with the limits given here. The same class re-assembles recorded cuts.
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "decision/token.hpp"
+
+namespace selfheal {
+
+// How a record becomes signals; given, because decisions know no wire format.
+using DecodeSignals = std::function<void(const RecordView&, SignalBatch&)>;
+
+struct CutLimits {
+  std::size_t records_max = 2000;
+  std::size_t bytes_max = 256 * 1024;  // re-encoded as forwards it still fits one record
+  std::size_t controls_max = 200;
+  std::size_t inputs_max = 50;  // embedded; each may carry 2 KiB of output
+};
+
+// What is at hand for the next cut.
+struct CutSupply {
+  RecordBatch signals;
+  RecordBatch control;
+  std::vector<EmbeddedInput> inputs;
+  TimeMs now_ms = 0;  // of the owner's clock
+  bool signals_at_end = false;
+  bool control_at_end = false;
+};
+
+class CutPlanner {
+ public:
+  explicit CutPlanner(DecodeSignals decode);
+
+  // What may be polled for the next cut of this chain: less than usual after a cut that failed.
+  static CutLimits limits_for(const Chain& chain, const CutLimits& usual);
+
+  // The token of the next cut. Takes everything in the supply; the tick is the owner's clock, never
+  // before the chain's.
+  Token plan(const Chain& chain, CutSupply supply) const;
+
+  // The token of a recorded cut, from its records as read again. `corrupt` where their digest is
+  // not the recorded one: the inputs are not those that were decided on.
+  Result<Token> recall(const Chain& before, const Cut& cut, CutSupply supply) const;
+
+ private:
+  void fill(Token& token, CutSupply& supply) const;
+  DecodeSignals decode_;
+};
+
+// Over the value bytes of the records, in order, control after signals.
+std::uint64_t digest_inputs(const RecordBatch& signals, const RecordBatch& control);
+
+}  // namespace selfheal

@@ -1,0 +1,89 @@
+#pragma once
+// The hands: how a committed start becomes an effect, at most once a start, and how the next owner
+// finds out what became of it.
+//
+// A `run` step is carried out by the action shim, a process of its own in a session of its own, so
+// that it and its child outlive a killed service. Its durable files, one folder a start
+// (<actions_folder>/<action_id>/<step>[.rollback].<attempt>/), are written in this order:
+//   1 lock      flock, held by shim and child: held means "still running"
+//   2 result?   exists: it is returned, nothing runs
+//   3 started?  exists without result and the lock is free: it died in the middle, in doubt
+//   4 fence     <actions_folder>/fence-<shard> holds a higher epoch: refused
+//   5 valid?    later than valid_until_ms: expired, nothing ran
+//   6 started   created exclusively, file and folder synced
+//   7 the effect, with its time limit; at the limit its whole process group is killed
+//   8 result    written aside, synced, renamed, folder synced
+// Whoever follows this order runs a start at most once.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+#include "decision/playbook.hpp"
+#include "topics/embedded_input.hpp"
+
+namespace selfheal {
+
+struct EffectContext {
+  std::string actions_folder;
+  std::string secrets_folder;  // one file a secret
+  std::string program;         // this executable: `program effect-shim` is the shim
+  std::function<TimeMs()> now_ms;
+  // Tests end the process at a named point: before_spawn, after_started, after_effect,
+  // after_result.
+  std::function<void(const char* point)> failpoint = [](const char*) {};
+};
+
+// One committed start. `what` has its variables replaced already.
+struct StepOrder {
+  std::string action_id;
+  std::int64_t shard = 0;
+  std::int64_t step = 0;
+  std::int64_t attempt = 1;
+  bool rollback = false;
+  std::int64_t epoch = 0;  // the fence
+  TimeMs valid_until_ms = 0;
+  std::int64_t runtime_limit_ms = 0;
+  std::string incident_id;
+  std::string service;
+  Step what;
+  std::vector<std::string> secrets;  // names; values are read here and scrubbed from the output
+};
+
+// Carries the start out and waits for its end. Never throws; what went wrong is in the status.
+// Blocks up to the runtime limit and a little more: a thread of its own.
+StepResult carry_out(const StepOrder& order, const EffectContext& context);
+
+// What the durable files say of a start whose answer never came.
+enum class StepTrace : std::uint8_t {
+  none,      // nothing was begun
+  running,   // shim or child still hold the lock
+  finished,  // the result is there
+  died,      // begun, not finished, nobody holds the lock
+};
+struct TracedStep {
+  StepTrace trace = StepTrace::none;
+  StepResult result;  // where finished
+};
+TracedStep trace_step(const StepOrder& order, const EffectContext& context);
+
+// Waits for a running start of an earlier owner and returns its result; in doubt where it dies.
+StepResult await_step(const StepOrder& order, const EffectContext& context);
+
+// No start of an epoch below this one may begin on this machine from now on. Durable.
+Result<void> raise_fence(const EffectContext& context, std::int64_t shard, std::int64_t epoch);
+
+// Looks at a condition (http, tcp, run, promql) once. Reads only. Blocks up to the condition's own
+// timeout; a condition of kind metric is a bug here.
+struct ProbeAnswer {
+  bool holds = false;
+  std::string detail;  // at most 512 bytes, for people
+};
+ProbeAnswer look(const Condition& condition, const EffectContext& context);
+
+// The shim's own main: reads one order as JSON from stdin, never from argv (secrets), and leaves
+// the result in the files and on stdout. Returns the process's exit code.
+int effect_shim_main(const EffectContext& context);
+
+}  // namespace selfheal

@@ -1,0 +1,217 @@
+#include "storage/page_store.hpp"
+
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include "topics/json_codec.hpp"
+
+namespace selfheal {
+namespace {
+
+// "shard/<16 hex digits>/…": keys of one shard are neighbours.
+std::string shard_prefix(std::int64_t shard) {
+  return "shard/" + to_hex(static_cast<std::uint64_t>(shard)) + "/";
+}
+
+constexpr const char* head_name = "head";
+constexpr const char* page_name = "page/";
+constexpr const char* rows_prefix = "rows/";
+
+std::string encode_head(const ShardChanges& changes) {
+  Json json = Json::object();
+  json["chain"] = encode_chain(changes.chain);
+  json["last_offset"] = changes.last_offset;
+  json["last_record_hash"] = changes.last_record_hash;
+  return dump(json);
+}
+
+Result<void> decode_head(const std::string& text, SavedShard& saved) {
+  const Result<Json> json = parse_json(text);
+  if (!json) return json.error();
+  try {
+    const Result<Chain> chain = decode_chain(json->at("chain").get<std::string>());
+    if (!chain) return chain.error();
+    saved.chain = *chain;
+    saved.last_offset = json->at("last_offset").get<Offset>();
+    saved.last_record_hash = json->at("last_record_hash").get<std::string>();
+    saved.found = true;
+    return {};
+  } catch (const Json::exception& failure) {
+    return Error{ErrorCode::corrupt, failure.what()};
+  }
+}
+
+Error from_status(const rocksdb::Status& status, const std::string& doing) {
+  ErrorCode code = ErrorCode::internal;
+  if (status.IsCorruption()) code = ErrorCode::corrupt;
+  if (status.IsNoSpace()) code = ErrorCode::exhausted;
+  if (status.IsIOError() || status.IsBusy()) code = ErrorCode::unavailable;
+  return {code, doing + ": " + status.ToString()};
+}
+
+class RocksPageStore : public PageStore {
+ public:
+  RocksPageStore(std::unique_ptr<rocksdb::DB> database, std::string folder)
+      : database_(std::move(database)), folder_(std::move(folder)) {}
+
+  ~RocksPageStore() override {
+    // Without a write-ahead log the last writes are in memory only; losing them costs a longer
+    // restart and nothing else, so a failure here is not worth a word.
+    rocksdb::FlushOptions options;
+    database_->Flush(options);
+  }
+
+  Result<SavedShard> load(std::int64_t shard) override {
+    SavedShard saved;
+    const std::string prefix = shard_prefix(shard);
+    std::string head;
+    const rocksdb::Status status =
+        database_->Get(rocksdb::ReadOptions(), prefix + head_name, &head);
+    if (status.IsNotFound()) return saved;
+    if (!status.ok()) return from_status(status, "reading state in " + folder_);
+    const Result<void> decoded = decode_head(head, saved);
+    if (!decoded) return decoded.error().within("state of shard " + std::to_string(shard));
+    Result<std::vector<std::pair<std::string, std::string>>> pages = scan(prefix + page_name);
+    if (!pages) return pages.error();
+    saved.pages = std::move(*pages);
+    return saved;
+  }
+
+  Result<void> write(const ShardChanges& changes) override {
+    rocksdb::WriteBatch batch;
+    const std::string prefix = shard_prefix(changes.shard);
+    for (const auto& [key, value] : changes.puts) batch.Put(prefix + page_name + key, value);
+    for (const std::string& key : changes.erases) batch.Delete(prefix + page_name + key);
+    batch.Put(prefix + head_name, encode_head(changes));
+    return commit(batch);
+  }
+
+  Result<void> write_rows(const std::map<std::string, std::string>& puts,
+                          const std::vector<std::string>& erases) override {
+    rocksdb::WriteBatch batch;
+    for (const auto& [key, value] : puts) batch.Put(rows_prefix + key, value);
+    for (const std::string& key : erases) batch.Delete(rows_prefix + key);
+    return commit(batch);
+  }
+
+  Result<std::vector<std::pair<std::string, std::string>>> load_rows(
+      const std::string& prefix) override {
+    return scan(rows_prefix + prefix, prefix.size());
+  }
+
+ private:
+  Result<void> commit(rocksdb::WriteBatch& batch) {
+    rocksdb::WriteOptions options;
+    options.disableWAL = true;
+    const rocksdb::Status status = database_->Write(options, &batch);
+    if (!status.ok()) return from_status(status, "writing state in " + folder_);
+    return {};
+  }
+
+  // Pairs under a prefix, the keys without it but for its last `kept` characters.
+  Result<std::vector<std::pair<std::string, std::string>>> scan(const std::string& prefix,
+                                                                std::size_t kept = 0) {
+    std::vector<std::pair<std::string, std::string>> found;
+    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(rocksdb::ReadOptions()));
+    for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
+      found.emplace_back(at->key().ToString().substr(prefix.size() - kept), at->value().ToString());
+    }
+    if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
+    return found;
+  }
+
+  std::unique_ptr<rocksdb::DB> database_;
+  std::string folder_;
+};
+
+rocksdb::Options options_for_pages() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.write_buffer_size = 16 << 20;
+  options.max_write_buffer_number = 3;
+  options.max_background_jobs = 2;
+  options.compression = rocksdb::kNoCompression;
+  options.info_log_level = rocksdb::ERROR_LEVEL;
+  options.keep_log_file_num = 2;
+  options.max_open_files = 256;
+  // A head, its pages and the read model must roll back together; with one column family and no
+  // write-ahead log whole batches are lost from the end, never parts of one.
+  options.atomic_flush = true;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder) {
+  rocksdb::DB* opened = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(options_for_pages(), folder, &opened);
+  if (!status.ok()) {
+    Error error = from_status(status, "opening the state in " + folder);
+    if (status.ToString().find("lock") != std::string::npos) {
+      error.context += "; another selfheal uses this folder: stop it or name another data_dir";
+    }
+    return error;
+  }
+  return std::unique_ptr<PageStore>(
+      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder));
+}
+
+Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& folder) {
+  rocksdb::DB* opened = nullptr;
+  rocksdb::Options options = options_for_pages();
+  options.create_if_missing = false;
+  const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, folder, &opened);
+  if (!status.ok()) return from_status(status, "opening the state in " + folder);
+  return std::unique_ptr<PageStore>(
+      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder));
+}
+
+Result<SavedShard> MemoryPageStore::load(std::int64_t shard) {
+  const std::lock_guard lock(mutex_);
+  SavedShard saved;
+  const auto found = shards_.find(shard);
+  if (found == shards_.end()) return saved;
+  saved.found = true;
+  saved.chain = found->second.chain;
+  saved.last_offset = found->second.last_offset;
+  saved.last_record_hash = found->second.last_record_hash;
+  saved.pages.assign(found->second.pages.begin(), found->second.pages.end());
+  return saved;
+}
+
+Result<void> MemoryPageStore::write(const ShardChanges& changes) {
+  const std::lock_guard lock(mutex_);
+  if (fail_) return Error{ErrorCode::exhausted, "no space left"};
+  Shard& shard = shards_[changes.shard];
+  for (const auto& [key, value] : changes.puts) shard.pages[key] = value;
+  for (const std::string& key : changes.erases) shard.pages.erase(key);
+  shard.chain = changes.chain;
+  shard.last_offset = changes.last_offset;
+  shard.last_record_hash = changes.last_record_hash;
+  return {};
+}
+
+Result<void> MemoryPageStore::write_rows(const std::map<std::string, std::string>& puts,
+                                         const std::vector<std::string>& erases) {
+  const std::lock_guard lock(mutex_);
+  if (fail_) return Error{ErrorCode::exhausted, "no space left"};
+  for (const auto& [key, value] : puts) rows_[key] = value;
+  for (const std::string& key : erases) rows_.erase(key);
+  return {};
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> MemoryPageStore::load_rows(
+    const std::string& prefix) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::string, std::string>> found;
+  for (auto row = rows_.lower_bound(prefix); row != rows_.end() && row->first.starts_with(prefix);
+       ++row) {
+    found.emplace_back(*row);
+  }
+  return found;
+}
+
+}  // namespace selfheal

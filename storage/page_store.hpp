@@ -1,0 +1,84 @@
+#pragma once
+// Where the committed prefix of each shard is kept between starts: its pages, its chain head and
+// the position in the journal, written in one atomic batch. It never holds anything that is not
+// committed in the journal, so it never has to be wiped: what is missing is read from there again.
+// Thread-safe.
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "topics/journal.hpp"
+
+namespace selfheal {
+
+// What a shard saved last.
+struct SavedShard {
+  bool found = false;
+  Chain chain;
+  // The journal record before chain.journal_next, to tell a rewritten journal on opening.
+  Offset last_offset = -1;
+  std::string last_record_hash;  // SHA-256 of its value, hex
+  std::vector<std::pair<std::string, std::string>> pages;
+};
+
+// Changes since the last save.
+struct ShardChanges {
+  std::int64_t shard = 0;
+  Chain chain;
+  Offset last_offset = -1;
+  std::string last_record_hash;
+  std::map<std::string, std::string> puts;
+  std::vector<std::string> erases;
+};
+
+class PageStore {
+ public:
+  virtual ~PageStore() = default;
+  virtual Result<SavedShard> load(std::int64_t shard) = 0;
+  virtual Result<void> write(const ShardChanges& changes) = 0;
+  // Rows that belong to no shard (read model), under their own prefix; atomic among themselves.
+  virtual Result<void> write_rows(const std::map<std::string, std::string>& puts,
+                                  const std::vector<std::string>& erases) = 0;
+  virtual Result<std::vector<std::pair<std::string, std::string>>> load_rows(
+      const std::string& prefix) = 0;
+};
+
+// Twin for the simulator: crash() forgets nothing, because a write is atomic and committed at once;
+// fail_writes() makes every write an error, like a full disk.
+class MemoryPageStore : public PageStore {
+ public:
+  Result<SavedShard> load(std::int64_t shard) override;
+  Result<void> write(const ShardChanges& changes) override;
+  Result<void> write_rows(const std::map<std::string, std::string>& puts,
+                          const std::vector<std::string>& erases) override;
+  Result<std::vector<std::pair<std::string, std::string>>> load_rows(
+      const std::string& prefix) override;
+  void fail_writes(bool fail) { fail_ = fail; }
+
+ private:
+  struct Shard {
+    Chain chain;
+    Offset last_offset = -1;
+    std::string last_record_hash;
+    std::map<std::string, std::string> pages;
+  };
+  std::mutex mutex_;
+  bool fail_ = false;
+  std::map<std::int64_t, Shard> shards_;
+  std::map<std::string, std::string> rows_;
+};
+
+// RocksDB in `folder`, one column family, no write-ahead log: the journal is the log. A second
+// process on the same folder is refused with an error that names it.
+Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder);
+
+// The same read-only, beside a process that may have it open: for command-line tools on a stopped
+// data folder.
+Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& folder);
+
+}  // namespace selfheal
