@@ -86,6 +86,7 @@ class Journal : public testing::Test {
     record.cut.control_begin = record.cut.control_end = chain_.control_next;
     record.cut.tick_ms = std::max(chain_.tick_ms, log_time_ms);
     if (kind == JournalKind::config) {
+      record.cut = {};
       record.generation = chain_.generation + 1;
       record.content = R"({"a":1})";
     }
