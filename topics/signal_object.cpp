@@ -133,7 +133,9 @@ class MemberReader {
       return code;
     }
     // null is how some libraries write "absent".
-    if (code == simdjson::INCORRECT_TYPE && key_ != "value" && value.is_null()) {
+    bool null = false;
+    if (code == simdjson::INCORRECT_TYPE && key_ != "value" &&
+        value.is_null().get(null) == simdjson::SUCCESS && null) {
       return simdjson::SUCCESS;
     }
     if (draft_.wrong.empty()) {

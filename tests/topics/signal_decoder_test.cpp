@@ -165,6 +165,8 @@ TEST(SignalDecoder, RefusesWithAStableWord) {
       {metric("\"value\":NaN"), "wrong_type"},
       {metric("\"value\":1e999"), "wrong_type"},
       {metric("\"value\":true"), "wrong_type"},
+      {metric("\"value\":1,\"id\":nul"), "wrong_type"},
+      {metric("\"value\":1,\"id\":nnnn\"x\""), "bad_json"},
       {metric("\"unit\":\"s\""), "missing_field"},
       {R"({"type":"metric","metric":"m","value":1})", "missing_service"},
       {R"({"type":"metric","service":"","metric":"m","value":1})", "missing_service"},
