@@ -171,15 +171,21 @@ void write_label_part(std::string_view part, std::string& out) {
 bool has_control_character(std::string_view text) {
   constexpr std::uint64_t ones = 0x0101010101010101;
   constexpr std::uint64_t tops = 0x8080808080808080;
-  std::uint64_t found = 0;
-  for (std::size_t at = 0; at < text.size(); at += 8) {
-    std::uint64_t word = ones * 'a';
-    std::memcpy(&word, text.data() + at, std::min<std::size_t>(8, text.size() - at));
+  const auto found = [&](const char* eight) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, eight, 8);
     const std::uint64_t is_delete = word ^ (ones * 0x7f);
-    found |= (word - ones * 0x20) & ~word & tops;
-    found |= (is_delete - ones) & ~is_delete & tops;
+    return (((word - ones * 0x20) & ~word) | ((is_delete - ones) & ~is_delete)) & tops;
+  };
+  if (text.size() < 8) {
+    for (const char each : text) {
+      if (static_cast<unsigned char>(each) < 0x20 || each == 0x7f) return true;
+    }
+    return false;
   }
-  return found != 0;
+  std::uint64_t any = found(text.data() + text.size() - 8);  // overlaps what comes before
+  for (std::size_t at = 0; at + 8 <= text.size(); at += 8) any |= found(text.data() + at);
+  return any != 0;
 }
 
 std::string_view cut_text(std::string_view text, std::size_t bytes_max) {
@@ -224,8 +230,12 @@ std::string check_signal(Signal& signal, SignalDetail* detail) {
 std::string check_labels(LabelList& labels, std::string& canonical) {
   canonical.clear();
   if (labels.size() > labels_max) return "too_many: labels are more than 64";
-  std::stable_sort(labels.begin(), labels.end(),
-                   [](const auto& left, const auto& right) { return left.first < right.first; });
+  // By insertion: few, often sorted, and the library's stable sort allocates.
+  for (std::size_t i = 1; i < labels.size(); ++i) {
+    for (std::size_t at = i; at > 0 && labels[at].first < labels[at - 1].first; --at) {
+      std::swap(labels[at], labels[at - 1]);
+    }
+  }
   for (std::size_t i = 0; i < labels.size(); ++i) {
     const auto& [key, value] = labels[i];
     std::string wrong = check_required_name(key, "a label's key");
