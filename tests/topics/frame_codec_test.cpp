@@ -25,7 +25,8 @@ SignalBatch decoded(const std::string& value) {
 SignalBatch sample() {
   return decoded(
       R"({"type":"metric","service":"s","metric":"m","value":0.5,"labels":{"a":"1","b":"x,y"},)"
-      R"("time":"2026-11-22T09:30:00.123Z","resource":{"kind":"k","id":"i"},"sentinel":"p","id":"1"})"
+      R"("time":"2026-11-22T09:30:00.123Z","resource":{"kind":"k","id":"i"},"sentinel":"p",)"
+      R"("id":"1"})"
       "\n"
       R"({"type":"metric","service":"s","metric":"m","value":-1,"time":"2026-11-20T09:30:00Z"})"
       "\n"

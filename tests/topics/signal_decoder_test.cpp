@@ -264,7 +264,8 @@ bool same_detail(const SignalDetail& a, const SignalDetail& b) {
 TEST(SignalDecoder, WhatIsEncodedDecodesToTheSame) {
   const std::vector<std::string> all = {
       metric_json,
-      R"({"type":"metric","service":"s","metric":"m","value":1e300,"labels":{"a":"=,\\","b":"\n"}})",
+      R"({"type":"metric","service":"s","metric":"m","value":1e300,)"
+      R"("labels":{"a":"=,\\","b":"\n"}})",
       R"({"type":"metric","service":"\"q\\","metric":"m","value":-0.1,"resource":{"id":"x"}})",
       R"({"type":"heartbeat","worker":"w","worker_type":"t","health_score":1,"progress":0})",
       R"({"type":"failure","service":"s","code":"c","message":"a\tb","worker":"w","id":"i"})",
