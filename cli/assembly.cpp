@@ -1,0 +1,158 @@
+#include "cli/assembly.hpp"
+
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/hash.hpp"
+#include "storage/embedded_log.hpp"
+#include "topics/kafka_log.hpp"
+#include "topics/signal_decoder.hpp"
+
+namespace selfheal {
+namespace {
+
+Result<void> make_folder(const std::string& folder) {
+  std::error_code failure;
+  std::filesystem::create_directories(folder, failure);
+  if (failure) {
+    return Error{ErrorCode::unavailable, "cannot make " + folder + ": " + failure.message() +
+                                             "; name a folder that can be written as data_dir"};
+  }
+  return {};
+}
+
+std::string own_program() {
+  std::error_code failure;
+  const auto path = std::filesystem::read_symlink("/proc/self/exe", failure);
+  return failure ? std::string("selfheal") : path.string();
+}
+
+DecodeSignals fresh_decoder() {
+  // Shared, because std::function must be copyable; each shard asks for one of its own.
+  auto decoder = std::make_shared<SignalDecoder>();
+  return [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
+}
+
+// SELFHEAL_FAILPOINT=name[:count] ends the process with SIGKILL at the count-th pass of that point:
+// how the tests crash the service at each step of the effect order.
+std::function<void(const char*)> failpoints() {
+  const char* wanted = std::getenv("SELFHEAL_FAILPOINT");
+  if (wanted == nullptr) return [](const char*) {};
+  std::string name = wanted;
+  int passes = 1;
+  if (const std::size_t colon = name.find(':'); colon != std::string::npos) {
+    passes = std::atoi(name.c_str() + colon + 1);
+    name.resize(colon);
+  }
+  auto left = std::make_shared<std::atomic<int>>(passes);
+  return [name, left](const char* point) {
+    if (name == point && --*left == 0) kill(getpid(), SIGKILL);
+  };
+}
+
+}  // namespace
+
+Exit exit_for(const Error& error) {
+  switch (error.code) {
+    case ErrorCode::invalid:
+    case ErrorCode::not_found: return Exit::wrong_usage;
+    case ErrorCode::unavailable: return Exit::unreachable;
+    default: return Exit::did_not_hold;
+  }
+}
+
+DataFolders data_folders(const ServiceConfig& config) {
+  return {config.data_dir + "/bus", config.data_dir + "/state", config.data_dir + "/actions",
+          config.data_dir + "/secrets"};
+}
+
+TimeMs wall_clock_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string build_name() { return "selfheal " SELFHEAL_VERSION; }
+
+Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config) {
+  if (config.bus.kind == "kafka") {
+    KafkaOptions options;
+    options.brokers = config.bus.brokers;
+    options.properties = config.bus.properties;
+    options.log = [](int level, std::string_view text) {
+      if (level <= 3) spdlog::error("kafka client: {}", text);
+      if (level > 3 && level <= 5) spdlog::warn("kafka client: {}", text);
+    };
+    Result<std::unique_ptr<KafkaLog>> log = KafkaLog::open(std::move(options));
+    if (!log) return log.error();
+    return std::shared_ptr<Log>(std::move(*log));
+  }
+  const std::string folder = data_folders(config).bus;
+  const Result<void> made = make_folder(folder);
+  if (!made) return made.error();
+  Result<std::unique_ptr<EmbeddedLog>> log = EmbeddedLog::open({folder, wall_clock_ms});
+  if (!log) return log.error();
+  const Result<void> topics = (*log)->create_topics(
+      topic_specs(config.topics.prefix, static_cast<std::int32_t>(config.topics.partitions)));
+  if (!topics) return topics.error();
+  return std::shared_ptr<Log>(std::move(*log));
+}
+
+Result<Assembly> assemble(const ServiceConfig& config) {
+  const DataFolders folders = data_folders(config);
+  for (const std::string& folder : {folders.state, folders.actions, folders.secrets}) {
+    const Result<void> made = make_folder(folder);
+    if (!made) return made.error();
+  }
+  Assembly assembly;
+  Result<FirstKeys> first = ensure_first_key(config.keys_dir);
+  if (!first) return first.error();
+  assembly.first_keys = *first;
+  Result<Settings> settings = build_settings(config);
+  if (!settings) return settings.error();
+  assembly.settings = std::move(*settings);
+  const Result<SecretKey> journal = load_secret(config.keys_dir, "journal");
+  if (!journal) return journal.error();
+
+  auto environment = std::make_shared<Environment>();
+  Result<std::unique_ptr<PageStore>> store = open_page_store(folders.state);
+  if (!store) return store.error();
+  environment->store = std::move(*store);
+  Result<std::shared_ptr<Log>> log = open_log(config);
+  if (!log) return log.error();
+  environment->log = std::move(*log);
+  environment->read_model = std::make_shared<ReadModel>();
+  const Result<void> loaded = environment->read_model->load(*environment->store);
+  if (!loaded) return loaded.error();
+  environment->metrics = std::make_shared<Metrics>();
+  environment->topics_prefix = config.topics.prefix;
+  environment->topics = topic_names(config.topics.prefix);
+  environment->partitions = config.topics.partitions;
+  environment->instance = config.instance;
+  environment->build = build_name();
+  environment->journal_public_key = journal->public_key;
+  environment->journal_secret_key = journal->secret_key;
+  environment->forward_key_id = journal->name;
+  environment->settings = settings_text(assembly.settings);
+  environment->actions_folder = folders.actions;
+  environment->secrets_folder = folders.secrets;
+  environment->program = own_program();
+  environment->now_ms = wall_clock_ms;
+  environment->make_decoder = fresh_decoder;
+  environment->cut_budget_us = config.cut_budget_us;
+  environment->save_interval_ms = config.save_interval.ms;
+  environment->failpoint = failpoints();
+  assembly.environment = std::move(environment);
+  return assembly;
+}
+
+Result<LoadedConfig> load(const ConfigOptions& options) {
+  return load_config(options.file.empty() ? std::nullopt : std::optional(options.file),
+                     options.overrides, process_environment);
+}
+
+}  // namespace selfheal

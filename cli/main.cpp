@@ -1,0 +1,51 @@
+// selfheal: one binary, a subcommand for each thing it can do.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "cli/commands.hpp"
+#include "effects/step_effect.hpp"
+
+int main(int argc, char** argv) {
+  using namespace selfheal;
+  // Logs go to stderr: stdout is for results.
+  spdlog::set_default_logger(spdlog::stderr_color_mt("selfheal"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+
+  // The action shim reads its order from stdin and is started by the service alone.
+  if (argc == 2 && std::string_view(argv[1]) == "effect-shim") {
+    EffectContext context;
+    context.now_ms = wall_clock_ms;
+    return effect_shim_main(context);
+  }
+
+  CLI::App application("Heals other services: predicts, decides, acts, verifies and learns.");
+  application.require_subcommand(1);
+  application.set_help_all_flag("--help-all", "Help of every command");
+  Action action;
+  add_run_command(application, action);
+  add_demo_command(application, action);
+  add_emit_command(application, action);
+  add_topics_command(application, action);
+  add_doctor_command(application, action);
+  add_list_commands(application, action);
+  add_answer_commands(application, action);
+  add_keys_command(application, action);
+  add_replay_command(application, action);
+  add_audit_command(application, action);
+  add_predict_command(application, action);
+  add_config_command(application, action);
+  add_patient_command(application, action);
+  application.add_subcommand("version", "Name and version of this build")->callback([&] {
+    action = [] {
+      std::cout << build_name() << "\n";
+      return Exit::done;
+    };
+  });
+  try {
+    application.parse(argc, argv);
+  } catch (const CLI::ParseError& failure) {
+    const int code = application.exit(failure);
+    return code == 0 ? 0 : static_cast<int>(Exit::wrong_usage);
+  }
+  return static_cast<int>(action());
+}

@@ -1,0 +1,123 @@
+// `selfheal run`: the service.
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <thread>
+
+#include "actors/service.hpp"
+#include "api/http_server.hpp"
+#include "cli/commands.hpp"
+
+namespace selfheal {
+namespace {
+
+// Blocks SIGTERM, SIGINT and SIGHUP in every thread started after it, so that one thread can wait
+// for them.
+sigset_t block_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return set;
+}
+
+// A bus that is away at the start is waited for: the healing path must come up by itself.
+Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) {
+  constexpr timespec pause{2, 0};
+  while (true) {
+    const Result<std::int32_t> partitions =
+        environment.log->partitions(environment.topics.journal);
+    if (partitions) {
+      if (*partitions < environment.partitions) {
+        return Error{ErrorCode::refused,
+                     environment.topics.journal + " has " + std::to_string(*partitions) +
+                         " partitions and topics.partitions says " +
+                         std::to_string(environment.partitions)};
+      }
+      return {};
+    }
+    if (partitions.error().code == ErrorCode::not_found) {
+      return partitions.error().within("run `selfheal topics create` first");
+    }
+    spdlog::warn("waiting for the bus: {}", partitions.error().context);
+    if (sigtimedwait(&signals, nullptr, &pause) > 0) {
+      return Error{ErrorCode::unavailable, "stopped while waiting for the bus"};
+    }
+  }
+}
+
+void reload(const ConfigOptions& options, Service& service) {
+  const Result<LoadedConfig> loaded = load(options);
+  const Result<Settings> settings =
+      loaded ? build_settings(loaded->config) : Result<Settings>(loaded.error());
+  if (!settings) {
+    spdlog::error("reload: {}; the settings in force stay", settings.error().context);
+    return;
+  }
+  service.activate(settings_text(*settings));
+  spdlog::info("reload: other settings take effect at each shard's next cut");
+}
+
+Exit run(const ConfigOptions& options) {
+  const sigset_t signals = block_signals();
+  const Result<LoadedConfig> loaded = load(options);
+  if (!loaded) return fail(loaded.error());
+  const ServiceConfig& config = loaded->config;
+  Result<Assembly> assembly = assemble(config);
+  if (!assembly) return fail(assembly.error());
+  Environment& environment = *assembly->environment;
+  if (!assembly->first_keys.operator_file.empty()) {
+    spdlog::info("made the first operator key: {}", assembly->first_keys.operator_file);
+  }
+  Service service(assembly->environment);
+  HttpServer server({.listen = config.http.listen,
+                     .environment = assembly->environment,
+                     .keys_dir = config.keys_dir,
+                     .bus_kind = config.bus.kind,
+                     .shards = [&] {
+                       std::vector<Json> states;
+                       for (const ShardStatus& shard : service.shards()) {
+                         states.push_back(Json{{"shard", shard.shard},
+                                               {"state", shard.state},
+                                               {"reason", shard.reason}});
+                       }
+                       return states;
+                     },
+                     .ready = [&] { return service.ready(); }});
+  const Result<std::string> address = server.start();
+  if (!address) return fail(address.error());
+  const Result<void> topics = wait_for_topics(environment, signals);
+  if (!topics) return fail(topics.error());
+  service.start();
+  constexpr timespec short_pause{0, 20'000'000};
+  bool announced = false;
+  while (true) {
+    const timespec pause = announced ? timespec{3600, 0} : short_pause;
+    const int got = sigtimedwait(&signals, nullptr, &pause);
+    if (got == SIGTERM || got == SIGINT) break;
+    if (got == SIGHUP) reload(options, service);
+    if (!announced && service.ready()) {
+      announced = true;
+      std::cout << "ready http=" << *address << " bus=" << environment.log->describe()
+                << " mode=" << assembly->settings.mode << std::endl;
+    }
+  }
+  server.stop();
+  service.stop();
+  return Exit::done;
+}
+
+}  // namespace
+
+void add_run_command(CLI::App& application, Action& action) {
+  CLI::App* command = application.add_subcommand("run", "Runs the service until SIGTERM");
+  auto options = std::make_shared<ConfigOptions>();
+  add_config_options(*command, *options);
+  command->callback([&action, options] { action = [options] { return run(*options); }; });
+}
+
+}  // namespace selfheal
