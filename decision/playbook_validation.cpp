@@ -179,7 +179,8 @@ Checked check_step_kind(const Step& step) {
     return done ? done : done.error().within("wait_for");
   }
   if (!step.publish.empty()) {
-    return step.publish[0].topic.empty() ? invalid("publish has no topic") : Checked{};
+    // Read, so that the message can say so: a start that nothing carries out must not be approved.
+    return invalid("steps of kind publish cannot be carried out yet; use http or run");
   }
   return check_timeout("wait", step.wait);
 }
