@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
-#include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -213,7 +213,8 @@ void kill_descendants() {
 
 // Waits for the exit, reading the output all the while; ends the group at the limit.
 void watch(pid_t child, int output, const RunLimits& limits, ProgramEnd& end) {
-  const Descriptor handle(pidfd_open(child, 0));
+  // The wrapper of some C libraries cannot be linked from C++.
+  const Descriptor handle(static_cast<int>(syscall(SYS_pidfd_open, child, 0)));
   // Without a handle on the process (an old kernel), its exit is looked for this often.
   const int pause_ms = handle.valid() ? 1000 : 20;
   Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(limits.limit_ms);
