@@ -15,6 +15,7 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* result_name = "result";
 constexpr const char* started_name = "started";
+// Far above what is written: a longer file is damage, and must not fill the memory.
 constexpr std::size_t result_bytes_max = 64 * 1024;
 constexpr std::size_t fence_bytes_max = 64;
 constexpr mode_t private_file = 0600;
@@ -39,6 +40,7 @@ Result<std::int64_t> read_epoch(const std::string& path) {
   std::int64_t epoch = 0;
   const char* const end = text->data() + text->size();
   const auto [stop, error] = std::from_chars(text->data(), end, epoch);
+  // Taking it for 0 would let an earlier owner begin again.
   if (error != std::errc() || stop == text->data()) {
     return Error{ErrorCode::corrupt, path + " holds no number; nothing may begin on this shard"};
   }
@@ -109,6 +111,7 @@ bool ActionFiles::started() const {
 }
 
 Result<void> ActionFiles::mark_started(TimeMs now_ms) {
+  // Only for people who look into the folder; that the file exists is what counts.
   const Json mark = {{"pid", getpid()}, {"started", format_rfc3339(now_ms)}};
   return create_durably(folder_, started_name, dump(mark) + "\n");
 }

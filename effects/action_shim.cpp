@@ -24,6 +24,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// A result travels through the journal to every replica: long outputs stay out of it.
 constexpr std::size_t excerpt_bytes_max = 2048;
 
 // A session of its own: neither a closed terminal nor a stop of the service ends a begun effect.
@@ -79,6 +80,7 @@ StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_des
   std::map<std::string, std::string> environment = base_environment();
   for (const auto& [name, value] : program.environment) environment[name] = value;
   for (const auto& [name, value] : secrets) environment[secret_variable(name)] = value;
+  // Last, so that neither a playbook nor a secret can pass for another action.
   environment["SELF_HEAL_ACTION_ID"] = order.action_id;
   environment["SELF_HEAL_ATTEMPT"] = std::to_string(order.attempt);
   environment["SELF_HEAL_INCIDENT_ID"] = order.incident_id;
@@ -89,6 +91,7 @@ StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_des
                                       .owns_descendants = true});
   StepResult result = result_of(order, "ok", "");
   result.exit_code = end.exit_code;
+  // An exit within the grace counts as timed out even where the code is 0: the work was cut.
   if (!end.began || end.exit_code != 0) result.status = "failed";
   if (end.timed_out) result.status = "timeout";
   set_output(result, end.began ? end.output.scrubbed(secrets) : scrub(end.failure, secrets));
@@ -104,7 +107,9 @@ StepResult call_step(const StepOrder& order, const Secrets& secrets) {
   const std::string wrong = why_unexpected(call, answer);
   StepResult result = result_of(order, wrong.empty() ? "ok" : "failed", "");
   if (answer.outcome == HttpOutcome::unknown) result.status = "in_doubt";
+  // 0 stays "it worked" for both kinds of steps; else the status tells people what came back.
   if (!wrong.empty()) result.exit_code = answer.status;
+  // The reason first: the body of an error page may be long.
   OutputCapture output;
   if (!wrong.empty()) output.take(wrong + (answer.body.empty() ? "" : "\n"));
   output.take(answer.body);
@@ -131,6 +136,7 @@ std::optional<StepResult> wait_for_lock(ActionFiles& files, const StepOrder& ord
   while (true) {
     const Result<bool> locked = files.try_lock();
     if (!locked) return result_of(order, "failed", locked.error().context + "; nothing ran");
+    // Even without the lock: a daemon of the step may hold it long after the result is there.
     const Result<std::optional<StepResult>> result = files.result();
     if (!result) return result_of(order, "in_doubt", result.error().context);
     if (result->has_value()) return **result;
@@ -146,6 +152,7 @@ std::optional<StepResult> wait_for_lock(ActionFiles& files, const StepOrder& ord
 std::optional<StepResult> begin(ActionFiles& files, const ShimOrder& shim_order,
                                 const EffectContext& context) {
   const StepOrder& order = shim_order.order;
+  // Held until this function returns, so that no raised fence comes between check and mark.
   Result<Fence> fence = Fence::lock(shim_order.actions_folder, order.shard);
   if (!fence) return result_of(order, "failed", fence.error().context + "; nothing ran");
   if (fence->epoch() > order.epoch) {
@@ -155,6 +162,7 @@ std::optional<StepResult> begin(ActionFiles& files, const ShimOrder& shim_order,
   }
   const Result<void> raised = fence->raise(order.epoch);
   if (!raised) return result_of(order, "failed", raised.error().context + "; nothing ran");
+  // Asked after the waits for both locks: only the moment of the mark counts.
   const TimeMs now = now_ms(context);
   if (now > order.valid_until_ms) {
     return result_of(order, "expired",
@@ -175,6 +183,7 @@ StepResult obey(const ShimOrder& shim_order, const EffectContext& context) {
   if (!files) return result_of(order, "failed", files.error().context);
   if (std::optional<StepResult> other = wait_for_lock(*files, order)) return *other;
   if (files->started()) return result_of(order, "in_doubt", "it was begun and nobody saw it end");
+  // Before the mark: a missing secret is a clear failure, not a doubt.
   const Result<Secrets> secrets = read_secrets(shim_order.secrets_folder, order.secrets);
   std::optional<StepResult> refusal;
   if (!secrets) {

@@ -15,6 +15,7 @@
 namespace selfheal {
 namespace {
 
+// Enough for `contains` on any health page; what is kept of it is cut further by the caller.
 constexpr std::size_t body_bytes_max = 1024 * 1024;
 constexpr std::size_t url_bytes_max = 8 * 1024;
 
@@ -94,6 +95,7 @@ HttpAnswer answer_of(const httplib::Result& result, std::string body) {
     case httplib::Error::ConnectionTimeout:
       answer.error = "no connection within the time limit";
       break;
+      // All of these come before the first byte of the request.
     case httplib::Error::BindIPAddress:
     case httplib::Error::SSLConnection:
     case httplib::Error::SSLLoadingCerts:
@@ -124,6 +126,7 @@ std::shared_ptr<LiveCall> prepare(const HttpCall& call, const Url& url,
   live->client.set_read_timeout(limit);
   live->client.set_write_timeout(limit);
   live->client.set_follow_location(false);
+  // One connection, one request: a reused connection could make the library send it again.
   live->client.set_keep_alive(false);
   httplib::Request& request = live->request;
   request.method = call.method;
@@ -131,11 +134,13 @@ std::shared_ptr<LiveCall> prepare(const HttpCall& call, const Url& url,
   request.body = call.body;
   for (const auto& [name, value] : call.headers) request.headers.emplace(name, value);
   for (const auto& [name, value] : headers) {
+    // A playbook cannot forge the key by which a target tells repeats apart.
     request.headers.erase(name);
     request.headers.emplace(name, value);
   }
   request.content_receiver = [body = &live->body](const char* bytes, std::size_t size,
                                                   std::uint64_t, std::uint64_t) {
+    // The rest is read and dropped, so that the server sees an orderly end.
     body->append(bytes, std::min(size, body_bytes_max - body->size()));
     return true;
   };

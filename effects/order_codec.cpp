@@ -10,6 +10,7 @@ namespace {
 template <class T>
 std::string take(const Json& json, const char* name, T& value) {
   const auto found = json.find(name);
+  // Unlike for events, a default in place of a missing field could run something else.
   if (found == json.end()) return std::string(name) + ": missing";
   const std::string wrong = from_json_value(*found, value);
   return wrong.empty() ? wrong : name + wrong;
@@ -68,6 +69,7 @@ Result<ShimOrder> decode_shim_order(const std::string& text) {
 }
 
 DurationMs effect_limit_ms(const StepOrder& order) {
+  // A step without any limit would keep its lock for ever.
   constexpr DurationMs default_limit_ms = 60 * one_second_ms;
   DurationMs limit_ms = 0;
   if (!order.what.run.empty()) limit_ms = order.what.run[0].timeout.ms;

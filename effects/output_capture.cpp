@@ -27,6 +27,7 @@ void OutputCapture::take(std::string_view bytes) {
   const std::size_t room = std::min(half_bytes - head_.size(), bytes.size());
   head_.append(bytes.substr(0, room));
   bytes.remove_prefix(room);
+  // Cut only now and then: moving the tail for every chunk would cost more than the program.
   if (bytes.size() > half_bytes) bytes.remove_prefix(bytes.size() - half_bytes);
   tail_.append(bytes);
   if (tail_.size() > 2 * half_bytes) tail_.erase(0, tail_.size() - half_bytes);

@@ -12,6 +12,7 @@
 namespace selfheal {
 namespace {
 
+// Outputs may tell about other services: for the owner only.
 constexpr mode_t private_folder = 0700;
 constexpr mode_t private_file = 0600;
 constexpr std::size_t name_bytes_max = 128;

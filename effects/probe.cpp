@@ -25,6 +25,7 @@ constexpr std::size_t detail_bytes_max = 512;
 constexpr DurationMs connect_limit_ms = 2 * one_second_ms;
 constexpr DurationMs default_limit_ms = 10 * one_second_ms;
 
+// A condition without a timeout must not hold its thread for ever.
 DurationMs limit_of(Duration timeout) {
   return timeout.ms > 0 ? timeout.ms : default_limit_ms;
 }
@@ -71,6 +72,7 @@ ProbeAnswer look_tcp(const TcpTarget& target) {
 
 ProbeAnswer look_run(const Program& program, const Secrets& secrets) {
   std::map<std::string, std::string> environment = base_environment();
+  // No secret: a look is repeated many times, and nobody approved it as a step.
   for (const auto& [name, value] : program.environment) environment[name] = value;
   const ProgramEnd end = run_program(program, environment, {.limit_ms = limit_of(program.timeout)});
   if (!end.began) return {false, end.failure};
@@ -101,7 +103,9 @@ ProbeAnswer judge_promql(const std::string& body) {
   }
   const Json& result = (*json)[result_at];
   const std::string kind = (*json)[kind_at].get<std::string>();
+  // A range or a text has no single value that could hold.
   if (kind != "scalar" && kind != "vector") return {false, "the result is a " + kind};
+  // A comparison in a query filters: no series means that it is false everywhere.
   if (kind == "vector" && result.is_array() && result.empty()) return {false, "no series"};
   const Json* const sample =
       kind == "scalar" ? &result

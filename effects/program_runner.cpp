@@ -29,6 +29,7 @@ constexpr int not_found_code = 127;
 constexpr int not_executable_code = 126;
 constexpr int signal_base = 128;
 constexpr auto term_grace = std::chrono::seconds(2);
+// The first free number, so that everything above it can be closed in one call.
 constexpr int inherited_descriptor = 3;
 
 struct Executable {
@@ -50,6 +51,7 @@ Executable find_executable(const std::string& name, const std::string& search_pa
     const std::size_t colon = std::min(search_path.find(':', from), search_path.size());
     const std::string path = search_path.substr(from, colon - from) + "/" + name;
     from = colon + 1;
+    // A relative entry would depend on the working folder: nobody approved what lies there.
     if (path.front() != '/' || !is_file(path)) continue;
     if (access(path.c_str(), X_OK) == 0) return {path, 0};
     found = {path, not_executable_code};
@@ -120,6 +122,7 @@ class SpawnSettings {
     sigset_t all;
     sigemptyset(&none);
     sigfillset(&all);
+    // The shim ignores signals and the service blocks some; a program expects neither.
     posix_spawnattr_setsigmask(&attributes_, &none);
     posix_spawnattr_setsigdefault(&attributes_, &all);
     posix_spawnattr_setpgroup(&attributes_, 0);
@@ -155,6 +158,7 @@ pid_t spawn(const Program& program, const std::map<std::string, std::string>& en
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   pid_t child = -1;
   int failed = executable.code == not_found_code ? ENOENT : EACCES;
+  // posix_spawn reports a failed exec to the caller, which a plain fork cannot.
   if (executable.code == 0) {
     const SpawnSettings settings(output, kept_descriptor, program.directory);
     failed = posix_spawn(&child, executable.path.c_str(), settings.actions(), settings.attributes(),
@@ -237,6 +241,7 @@ void watch(pid_t child, int output, const RunLimits& limits, ProgramEnd& end) {
     poll(events.data(), events.size(), static_cast<int>(wait_ms));
     if (open && events[0].revents != 0) open = drain(output, end.output);
   }
+  // Before the reaping, while the number of the group is certainly ours.
   if (end.timed_out) kill(-child, SIGKILL);
   end.exit_code = reap(child);
   if (end.timed_out && limits.owns_descendants) kill_descendants();

@@ -11,6 +11,7 @@ namespace selfheal {
 namespace {
 
 constexpr std::size_t secret_bytes_max = 64 * 1024;
+// Of a fixed length: the length of a secret is not shown either.
 constexpr std::string_view mask = "***";
 
 Result<std::string> read_value(const std::string& path) {
@@ -42,6 +43,7 @@ Result<std::string> read_secret(const std::string& folder, const std::string& na
   if (!S_ISREG(status.st_mode)) {
     return Error{ErrorCode::invalid, "secret " + name + " is not a file"};
   }
+  // What others could read may be known to others: somebody must look before it is used.
   if ((status.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return Error{ErrorCode::refused,
                  "secret " + name + " can be read by others; run: chmod 600 " + path};
@@ -67,6 +69,7 @@ Secrets readable_secrets(const std::string& folder) {
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
     if (!entry.is_regular_file(ignored)) continue;
+    // Even one with too open a mode, which no step would get, is a secret.
     Result<std::string> value = read_value(entry.path().string());
     if (value) secrets[entry.path().filename().string()] = std::move(*value);
   }

@@ -26,6 +26,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// For the end of a process group that ignores the polite signal, and for the disk.
 constexpr std::chrono::seconds grace{5};
 constexpr std::size_t answer_bytes_max = 64 * 1024;
 
@@ -60,10 +61,12 @@ Result<Shim> start_shim(const std::string& program) {
   posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  // Sockets and database files must be free for the next service while the shim lives on.
   posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
   std::string path = program;
   std::string name = "effect-shim";
   std::array<char*, 3> arguments = {path.data(), name.data(), nullptr};
+  // No secret and no value of the step is in argv or environment: others can read both.
   std::vector<std::string> variables = shim_environment();
   std::vector<char*> environment;
   for (std::string& variable : variables) environment.push_back(variable.data());
@@ -112,6 +115,7 @@ ShimAnswer read_answer(const Shim& shim, Clock::time_point deadline) {
          wait_until_ready(shim.socket.get(), POLLIN, deadline)) {
     const ssize_t count = recv(shim.socket.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    // A reset is an end as well: a shim that died before it read the whole order.
     if (count <= 0) {
       answer.ended = true;
       return answer;
@@ -129,6 +133,7 @@ void reap(pid_t process) {
 // The answer, or what the files say where there is none.
 StepResult conclude(const StepOrder& order, const ShimAnswer& answer,
                     const EffectContext& context) {
+  // A shim that died while it wrote leaves half an answer, which is no JSON; then the files tell.
   const Result<StepResult> told = from_json_text<StepResult>(answer.text);
   // An order that the shim could not read names no action.
   if (told && told->action_id == order.action_id) return *told;
@@ -160,6 +165,7 @@ StepResult carry_out(const StepOrder& order, const EffectContext& context) {
   if (context.failpoint) context.failpoint("before_spawn");
   const Result<Shim> shim = start_shim(context.program);
   if (!shim) return result_of(order, "failed", shim.error().context + "; nothing ran");
+  // A duplicate waits for the first one's end, which began earlier and so ends within this.
   const DurationMs limit_ms = std::max(order.runtime_limit_ms, effect_limit_ms(order));
   const Clock::time_point deadline = Clock::now() + std::chrono::milliseconds(limit_ms) + grace;
   send_order(*shim, *text, deadline);

@@ -62,7 +62,8 @@ TEST_F(RunStepTest, the_environment_is_clean_and_complete) {
 
 TEST_F(RunStepTest, only_standard_descriptors_and_the_lock_are_inherited) {
   const int leaked = open("/dev/null", O_RDONLY);  // without close-on-exec, as a library may do
-  const StepResult result = carry(script_order("ls -l /proc/$$/fd | sed -n 's/.*-> //p'"));
+  const StepResult result =
+      carry(script_order("for each in /proc/$$/fd/*; do readlink $each; done"));
   EXPECT_EQ(std::count(result.output.begin(), result.output.end(), '\n'), 4) << result.output;
   EXPECT_THAT(result.output, HasSubstr("/0.1/lock"));
   close(leaked);
