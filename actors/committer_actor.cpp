@@ -2,8 +2,6 @@
 
 #include <chrono>
 
-#include "base/signature.hpp"
-
 namespace selfheal {
 namespace {
 
@@ -20,43 +18,25 @@ void end_shard(Self self, const std::string& kind, const std::string& stage,
   if (self->state.ended) return;
   self->state.ended = true;
   self->send(self->state.supervisor,
-             ShardFault{self->state.committed.shard, kind, stage, reason, recorded});
+             ShardFault{self->state.window->committed().shard, kind, stage, reason, recorded});
 }
 
 // Signs and appends a record that extends the speculative chain.
 void append(Self self, PendingRecord pending) {
   CommitterState& state = self->state;
   const Environment& environment = *state.environment;
-  pending.body = encode_body(pending.record);
-  const Result<std::string> signature = sign(environment.journal_secret_key, pending.body);
-  CHECK(signature, "the journal key cannot sign");
-  std::string value = wrap_body(*signature, pending.body);
-  if (value.size() > record_bytes_max) {
-    return end_shard(self, "bug", "committer",
-                     "a batch of " + std::to_string(value.size()) + " bytes does not fit a record");
-  }
-  advance(state.speculative, pending.record, pending.body);
-  pending.produced_us = steady_us();
   const std::int64_t seq = pending.record.seq;
+  pending.produced_us = steady_us();
+  Result<std::string> value = state.window->add(std::move(pending));
+  if (!value) return end_shard(self, "bug", "committer", value.error().context);
   const auto me = caf::actor_cast<committer_actor>(self);
-  state.pending.push_back(std::move(pending));
   environment.log->append(
-      {environment.topics.journal, static_cast<std::int32_t>(state.committed.shard)},
-      NewRecord{.value = std::move(value)}, [me, seq](Result<Offset> stored) {
+      {environment.topics.journal, static_cast<std::int32_t>(state.window->committed().shard)},
+      NewRecord{.value = std::move(*value)}, [me, seq](Result<Offset> stored) {
         caf::anon_send(
             me, Delivery{seq, stored.has_value(), stored ? std::string() : stored.error().context});
       });
   environment.failpoint("after_append");
-}
-
-JournalRecord next_record(const CommitterState& state, JournalKind kind) {
-  JournalRecord record;
-  record.kind = kind;
-  record.shard = state.speculative.shard;
-  record.epoch = state.speculative.epoch;
-  record.seq = state.speculative.seq + 1;
-  record.prev_hash = to_hex(state.speculative.head);
-  return record;
 }
 
 void take_token(Self self, const TokenPtr& token) {
@@ -65,7 +45,7 @@ void take_token(Self self, const TokenPtr& token) {
   CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty()};
   if (!done.dropped) {
     PendingRecord pending;
-    pending.record = batch_of(state.speculative, *token);
+    pending.record = batch_of(state.window->speculative(), *token);
     pending.settings = token->settings;
     pending.signals_by_type.assign(signal_type_count, 0);
     for (const Signal& signal : token->signals->signals) {
@@ -134,9 +114,9 @@ void finish(Self self, PendingRecord& pending) {
 
 void record_failure(Self self) {
   CommitterState& state = self->state;
-  if (!state.failed || !state.pending.empty() || state.ended) return;
+  if (!state.failed || !state.window->idle() || state.ended) return;
   PendingRecord pending;
-  pending.record = next_record(state, JournalKind::failed);
+  pending.record = state.window->next_record(JournalKind::failed);
   pending.record.cut = state.failed->cut;
   // The inputs are on their topics; embedded ones are asked for again by the next incarnation.
   pending.record.cut.inputs.clear();
@@ -148,12 +128,10 @@ void record_failure(Self self) {
 
 void commit_front(Self self) {
   CommitterState& state = self->state;
-  while (!state.pending.empty() && !state.ended) {
-    PendingRecord& front = state.pending.front();
-    if (!front.delivered || !front.read_back) break;
-    PendingRecord done = std::move(front);
-    state.pending.pop_front();
-    finish(self, done);
+  while (!state.ended) {
+    std::optional<PendingRecord> done = state.window->pop_committed();
+    if (!done) break;
+    finish(self, *done);
   }
   record_failure(self);
 }
@@ -162,39 +140,12 @@ void take_read_back(Self self, const RecordBatch& batch) {
   CommitterState& state = self->state;
   for (const RecordView& read : batch.records) {
     if (state.ended) return;
-    // The first of ours that has not been read back yet is the one to expect.
-    PendingRecord* mine = nullptr;
-    for (PendingRecord& each : state.pending) {
-      if (!each.read_back) {
-        mine = &each;
-        break;
-      }
+    Acceptance acceptance = Acceptance::accepted;
+    const std::optional<OwnerEnded> ended = state.window->read(read, acceptance);
+    if (acceptance != Acceptance::accepted) {
+      state.environment->metrics->count_ignored(to_string(acceptance));
     }
-    JournalRecord record;
-    const std::string_view known = mine == nullptr ? std::string_view() : mine->body;
-    const Acceptance acceptance = accept(state.committed, read, record, known);
-    state.last_offset = read.offset;
-    state.last_record_hash = to_hex(sha256(read.value));
-    if (acceptance == Acceptance::accepted) {
-      const Result<SignedBody> parts = unwrap_body(read.value);
-      if (mine != nullptr && parts && parts->body == mine->body) {
-        mine->read_back = true;
-        mine->append_ms = read.append_time_ms;
-        continue;
-      }
-      return end_shard(self, "fenced", "",
-                       "epoch " + std::to_string(record.epoch) + " by " + record.owner);
-    }
-    state.environment->metrics->count_ignored(to_string(acceptance));
-    if (acceptance == Acceptance::newer_version) {
-      return end_shard(self, "corrupt", "", "a newer build has written to this journal: upgrade");
-    }
-    const Result<SignedBody> parts = unwrap_body(read.value);
-    if (mine != nullptr && parts && parts->body == mine->body) {
-      return end_shard(
-          self, "refused", "",
-          std::string("the journal does not accept our record: ") + to_string(acceptance));
-    }
+    if (ended) return end_shard(self, ended->kind, "", ended->reason);
   }
   commit_front(self);
 }
@@ -204,28 +155,26 @@ void take_delivery(Self self, const Delivery& delivery) {
   if (!delivery.stored) {
     return end_shard(self, "unknown_delivery", "", delivery.error);
   }
-  for (PendingRecord& pending : state.pending) {
-    if (pending.record.seq == delivery.seq) pending.delivered = true;
-  }
+  state.window->delivered(delivery.seq);
   commit_front(self);
 }
 
 void take_save(Self self, const SavePtr& save) {
   CommitterState& state = self->state;
   if (state.ended) return;
-  CHECK(state.pending.empty(), "state was collected while something was in flight");
-  save->changes.chain = state.committed;
-  save->changes.last_offset = state.last_offset;
-  save->changes.last_record_hash = state.last_record_hash;
+  CHECK(state.window->idle(), "state was collected while something was in flight");
+  save->changes.chain = state.window->committed();
+  save->changes.last_offset = state.window->last_offset();
+  save->changes.last_record_hash = state.window->last_record_hash();
   self->send(state.store, save);
-  self->send(state.cutter, SaveCollected{state.committed.seq});
+  self->send(state.cutter, SaveCollected{state.window->committed().seq});
 }
 
 void take_settings(Self self, const NewSettings& wanted) {
   CommitterState& state = self->state;
   PendingRecord pending;
-  pending.record = next_record(state, JournalKind::config);
-  pending.record.generation = state.speculative.generation + 1;
+  pending.record = state.window->next_record(JournalKind::config);
+  pending.record.generation = state.window->speculative().generation + 1;
   pending.record.content = wanted.content;
   append(self, std::move(pending));
 }
@@ -233,7 +182,7 @@ void take_settings(Self self, const NewSettings& wanted) {
 void take_skip(Self self, const SkipOrder& skip) {
   CommitterState& state = self->state;
   PendingRecord pending;
-  pending.record = next_record(state, JournalKind::skip);
+  pending.record = state.window->next_record(JournalKind::skip);
   pending.record.cut = skip.cut;
   pending.record.topic_kind = skip.topic_kind;
   pending.record.reason = skip.reason;
@@ -241,10 +190,9 @@ void take_skip(Self self, const SkipOrder& skip) {
 }
 
 void wire(CommitterState& state, CommitterWiring& wiring) {
-  state.speculative = wiring.chain;
-  state.committed = wiring.chain;
-  state.last_offset = wiring.last_offset;
-  state.last_record_hash = std::move(wiring.last_record_hash);
+  state.window = std::make_unique<CommitWindow>(std::move(wiring.chain),
+                                                state.environment->journal_secret_key);
+  state.window->set_last_record(wiring.last_offset, std::move(wiring.last_record_hash));
   state.settings = std::move(wiring.settings);
   state.cutter = std::move(wiring.cutter);
   state.supervisor = std::move(wiring.supervisor);

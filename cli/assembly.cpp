@@ -1,8 +1,10 @@
 #include "cli/assembly.hpp"
 
+#include <signal.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -34,7 +36,8 @@ std::string own_program() {
 DecodeSignals fresh_decoder() {
   // Shared, because std::function must be copyable; each shard asks for one of its own.
   auto decoder = std::make_shared<SignalDecoder>();
-  return [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
+  return
+      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
 }
 
 // SELFHEAL_FAILPOINT=name[:count] ends the process with SIGKILL at the count-th pass of that point:
@@ -59,9 +62,12 @@ std::function<void(const char*)> failpoints() {
 Exit exit_for(const Error& error) {
   switch (error.code) {
     case ErrorCode::invalid:
-    case ErrorCode::not_found: return Exit::wrong_usage;
-    case ErrorCode::unavailable: return Exit::unreachable;
-    default: return Exit::did_not_hold;
+    case ErrorCode::not_found:
+      return Exit::wrong_usage;
+    case ErrorCode::unavailable:
+      return Exit::unreachable;
+    default:
+      return Exit::did_not_hold;
   }
 }
 
@@ -76,7 +82,9 @@ TimeMs wall_clock_ms() {
       .count();
 }
 
-std::string build_name() { return "selfheal " SELFHEAL_VERSION; }
+std::string build_name() {
+  return "selfheal " SELFHEAL_VERSION;
+}
 
 Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config) {
   if (config.bus.kind == "kafka") {

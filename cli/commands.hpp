@@ -1,6 +1,6 @@
 #pragma once
-// Every subcommand adds itself to the application; what it does runs after parsing and sets the exit
-// code. Results go to stdout, everything else to stderr.
+// Every subcommand adds itself to the application; what it does runs after parsing and sets the
+// exit code. Results go to stdout, everything else to stderr.
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <iostream>

@@ -78,7 +78,11 @@ Exit show(const ListOptions& options, const std::string& path) {
   const Result<ServiceSource> source = ServiceSource::open(options.source);
   if (!source) return fail(source.error());
   const Result<Json> found = source->get(path + "/" + percent_encoded(options.id));
-  if (!found) return fail(found.error());
+  if (!found) {
+    const Exit code = fail(found.error());
+    // The command was right; what it asked for is not there.
+    return found.error().code == ErrorCode::not_found ? Exit::did_not_hold : code;
+  }
   if (options.source.json) {
     print_line(*found);
   } else if (path == "/api/incidents") {

@@ -29,14 +29,13 @@ sigset_t block_signals() {
 Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) {
   constexpr timespec pause{2, 0};
   while (true) {
-    const Result<std::int32_t> partitions =
-        environment.log->partitions(environment.topics.journal);
+    const Result<std::int32_t> partitions = environment.log->partitions(environment.topics.journal);
     if (partitions) {
       if (*partitions < environment.partitions) {
-        return Error{ErrorCode::refused,
-                     environment.topics.journal + " has " + std::to_string(*partitions) +
-                         " partitions and topics.partitions says " +
-                         std::to_string(environment.partitions)};
+        return Error{ErrorCode::refused, environment.topics.journal + " has " +
+                                             std::to_string(*partitions) +
+                                             " partitions and topics.partitions says " +
+                                             std::to_string(environment.partitions)};
       }
       return {};
     }
@@ -78,15 +77,16 @@ Exit run(const ConfigOptions& options) {
                      .environment = assembly->environment,
                      .keys_dir = config.keys_dir,
                      .bus_kind = config.bus.kind,
-                     .shards = [&] {
-                       std::vector<Json> states;
-                       for (const ShardStatus& shard : service.shards()) {
-                         states.push_back(Json{{"shard", shard.shard},
-                                               {"state", shard.state},
-                                               {"reason", shard.reason}});
-                       }
-                       return states;
-                     },
+                     .shards =
+                         [&] {
+                           std::vector<Json> states;
+                           for (const ShardStatus& shard : service.shards()) {
+                             states.push_back(Json{{"shard", shard.shard},
+                                                   {"state", shard.state},
+                                                   {"reason", shard.reason}});
+                           }
+                           return states;
+                         },
                      .ready = [&] { return service.ready(); }});
   const Result<std::string> address = server.start();
   if (!address) return fail(address.error());

@@ -10,6 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Hidden files are what editors leave behind while they save.
 Result<std::vector<std::string>> playbook_files(const std::string& directory) {
   std::vector<std::string> files;
   std::error_code failure;
@@ -28,6 +29,8 @@ Result<std::vector<std::string>> playbook_files(const std::string& directory) {
   return files;
 }
 
+// A name that differs from the file's would hide which file to mend, and let two files claim one
+// name.
 Result<Playbook> read_playbook(const std::string& file) {
   Result<Playbook> playbook = read_yaml_file<Playbook>(file);
   if (!playbook) return playbook;
@@ -60,6 +63,7 @@ Result<std::vector<Policy>> read_policies(const std::string& file) {
   return policies;
 }
 
+// Checked here and not with the rest, so that the message names the file.
 Result<GraphSettings> read_graph(const std::string& file) {
   Result<GraphSettings> graph = read_yaml_file<GraphSettings>(file);
   if (!graph) return graph;
@@ -68,6 +72,7 @@ Result<GraphSettings> read_graph(const std::string& file) {
   return graph;
 }
 
+// Tokens stay behind: settings are journaled, and a token's hash is nobody else's business.
 Result<std::vector<KeyEntry>> read_keys(const std::string& directory) {
   const Result<std::vector<PublicKey>> found = list_keys(directory);
   if (!found) return found.error();

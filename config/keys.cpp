@@ -30,6 +30,7 @@ Error failed(const std::string& what, const std::string& file) {
   return {ErrorCode::unavailable, file + ": " + what + ": " + std::strerror(errno)};
 }
 
+// Closes what every early return would leave open.
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_(number) {}
@@ -44,6 +45,7 @@ class Descriptor {
   int number_;
 };
 
+// A name becomes a file's name and a field of every signed message.
 Result<void> check_name(const std::string& name) {
   const bool fine =
       !name.empty() && name.size() <= name_bytes_max && std::ranges::all_of(name, [](char each) {
@@ -61,6 +63,7 @@ Result<void> check_role(const std::string& role) {
   return Error{ErrorCode::invalid, "role must be viewer, operator or admin, not '" + role + "'"};
 }
 
+// Only the last folder is closed to others; those above may be the system's.
 Result<void> make_directory(const std::string& directory) {
   std::error_code failure;
   const fs::path parent = fs::path(directory).parent_path();
@@ -71,6 +74,7 @@ Result<void> make_directory(const std::string& directory) {
   return {};
 }
 
+// Synced: a key that an approval was signed with must not vanish with the power.
 Result<void> write_all(int descriptor, std::string_view text, const std::string& file) {
   while (!text.empty()) {
     const ssize_t written = ::write(descriptor, text.data(), text.size());
@@ -118,6 +122,7 @@ Result<T> read_key_file(const std::string& file, const std::string& text) {
   return key;
 }
 
+// The token is long and random, so its plain hash cannot be guessed back.
 PublicKey public_part(const SecretKey& secret) {
   return {secret.name, secret.role, secret.public_key, to_hex(sha256(secret.token))};
 }

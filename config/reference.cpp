@@ -53,6 +53,7 @@ std::string value_text(const T& value) {
   }
 }
 
+// Words where an empty pair of quotes or brackets would be overlooked.
 template <class T>
 std::string default_text(const T& value) {
   if constexpr (json_detail::is_vector<T>::value || json_detail::is_map<T>::value) {
@@ -83,6 +84,8 @@ void add_row(const std::string& key, const std::string& value, const char* help,
 
 constexpr const char* table_head = "| key | default | meaning |\n|---|---|---|\n";
 
+// Sections of the service are spelt out by dotted keys, as --set takes them; parts of a playbook
+// have tables of their own.
 template <HasFields T>
 void add_rows(const T& value, const std::string& prefix, std::string& page) {
   for_each_field<T>([&](const auto& each) {
@@ -146,6 +149,7 @@ void add_comment(const std::string& indent, const std::string& help, std::string
   page += indent + "# " + help + "\n";
 }
 
+// Each comment stands above its key: behind it, long ones would not fit.
 template <HasFields T>
 void add_yaml(const T& value, const std::string& indent, std::string& page) {
   for_each_field<T>([&](const auto& each) {

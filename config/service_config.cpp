@@ -54,6 +54,8 @@ Result<YamlNode> override_value(const std::string& text, const std::string& plac
   return node;
 }
 
+// An override becomes the tree that a file with this one key would give, so that both have the same
+// rules and messages.
 Result<void> apply_override(const std::string& text, ServiceConfig& config) {
   const std::string place = "--set " + text;
   const std::size_t equals = text.find('=');
@@ -97,6 +99,7 @@ constexpr std::array<PathMember, 5> path_members = {{
     {"keys_dir", &ServiceConfig::keys_dir, false},
 }};
 
+// A service that changes its folder, or whose files are named in a log, must mean the same files.
 void make_absolute(ServiceConfig& config, const fs::path& base) {
   for (const PathMember& path : path_members) {
     std::string& value = config.*path.member;
@@ -122,6 +125,7 @@ Result<void> read_config_file(const std::string& file, ServiceConfig& config) {
   return {};
 }
 
+// A first try needs no files at all.
 void use_default_paths(ServiceConfig& config) {
   make_absolute(config, default_directory);
   std::error_code failure;
@@ -131,6 +135,7 @@ void use_default_paths(ServiceConfig& config) {
   }
 }
 
+// A mistyped switch must not be taken for "not set": it may be the one that forbids acting.
 Result<std::optional<bool>> environment_switch(const EnvironmentLookup& environment,
                                                const std::string& name) {
   const std::optional<std::string> text = environment(name);
@@ -159,6 +164,7 @@ Result<void> apply_environment(const EnvironmentLookup& environment, ServiceConf
   return {};
 }
 
+// What Kafka allows in a topic's name, with room for the rest of the name.
 bool is_topic_prefix(const std::string& prefix) {
   return !prefix.empty() && prefix.size() <= 200 && prefix.front() != '.' &&
          std::ranges::all_of(prefix, [](char each) {
@@ -167,6 +173,7 @@ bool is_topic_prefix(const std::string& prefix) {
          });
 }
 
+// The last colon: an IPv6 address has others.
 bool is_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return false;
@@ -176,6 +183,7 @@ bool is_address(const std::string& text) {
   return failure == std::errc() && end == last && port >= 0 && port <= 65535;
 }
 
+// What the type cannot say. The first problem wins.
 Result<void> check(const ServiceConfig& config) {
   const auto bad = [](const std::string& what) { return Error{ErrorCode::invalid, what}; };
   if (config.bus.kind != "embedded" && config.bus.kind != "kafka") {

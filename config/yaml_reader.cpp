@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t shown_text_max = 60;
 
+// Levenshtein: letters added, left out or changed. Row by row, since only the last one counts.
 std::size_t edit_distance(std::string_view left, std::string_view right) {
   std::vector<std::size_t> row(right.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -26,6 +27,7 @@ std::size_t edit_distance(std::string_view left, std::string_view right) {
   return row[right.size()];
 }
 
+// What was found, for a message: short enough for one line of a log.
 std::string shown(const YamlNode& node) {
   switch (node.kind) {
     case YamlNode::Kind::null:
@@ -49,6 +51,7 @@ bool is_plain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::scalar && !node.quoted;
 }
 
+// The whole text or nothing: "5s" is no 5. The locale plays no part.
 template <class T>
 std::optional<T> parsed(std::string_view text) {
   T value{};
@@ -59,6 +62,7 @@ std::optional<T> parsed(std::string_view text) {
   return value;
 }
 
+// Quoted, so that it is text whatever it looks like.
 YamlNode scalar_node(std::string text, int line) {
   YamlNode node;
   node.kind = YamlNode::Kind::scalar;
@@ -152,6 +156,7 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
 
 namespace yaml_detail {
 
+// The path says which of many equal keys of a long file is meant.
 Error wrong_type(const YamlNode& node, const Place& place, const std::string& expected) {
   const std::string subject = place.path.empty() ? "the document" : "'" + place.path + "'";
   return {ErrorCode::invalid, yaml_place(place.file, node.line) + ": " + subject + " must be " +
@@ -173,6 +178,8 @@ Result<void> read_text(const YamlNode& node, const Place& place, std::string& va
   return {};
 }
 
+// Yes, no, on and off are left out: YAML versions disagree about them, and a service's name may be
+// "no".
 Result<void> read_bool(const YamlNode& node, const Place& place, bool& value) {
   const Result<bool> read = parse_switch(node.text);
   if (!is_plain(node) || !read) return wrong_type(node, place, "true or false");
@@ -187,6 +194,7 @@ Result<void> read_integer(const YamlNode& node, const Place& place, std::int64_t
   return {};
 }
 
+// Infinity and NaN would pass every comparison, or none.
 Result<void> read_number(const YamlNode& node, const Place& place, double& value) {
   const std::optional<double> read = parsed<double>(node.text);
   if (!is_plain(node) || !read || !std::isfinite(*read)) return wrong_type(node, place, "a number");
@@ -203,6 +211,7 @@ Result<void> read_duration(const YamlNode& node, const Place& place, Duration& v
   return {};
 }
 
+// A field that does not exist would never match, and a deny over it never deny.
 Result<void> read_policy_conditions(const YamlNode& node, const Place& place,
                                     std::vector<PolicyCondition>& value) {
   // The canonical form, which `config show` prints.

@@ -18,6 +18,7 @@ int line_of(const YAML::Mark& mark) {
   return mark.is_null() ? 0 : mark.line + 1;
 }
 
+// Copies the library's graph of shared nodes into a tree, under the caps.
 class Converter {
  public:
   explicit Converter(const std::string& file) : file_(file) {}
@@ -65,6 +66,7 @@ class Converter {
     return node;
   }
 
+  // The library keeps both of two equal keys; the reader of the file sees only one of them.
   Result<YamlNode> map(const YAML::Node& source, YamlNode node, int depth) {
     node.kind = YamlNode::Kind::map;
     std::map<std::string, int> first_lines;
@@ -179,6 +181,7 @@ Result<YamlNode> parse_yaml(std::string_view text, const std::string& file) {
   }
 }
 
+// Reads one byte more than is allowed rather than ask for the size: a device or pipe has none.
 Result<std::string> read_text_file(const std::string& file) {
   std::error_code failure;
   if (!std::filesystem::exists(file, failure)) {

@@ -12,6 +12,7 @@ namespace {
 using Checked = Result<void>;
 
 constexpr std::size_t name_bytes_max = 128;
+// More is a mistyped number.
 constexpr std::int64_t retries_max = 100;
 
 Error invalid(std::string context) {
@@ -31,6 +32,7 @@ bool is_name(const std::string& name) {
          });
 }
 
+// A step without an end would hold its target for ever; an hour is longer than any repair.
 Checked check_timeout(const char* name, Duration timeout) {
   if (timeout.ms > 0 && timeout.ms <= one_hour_ms) return {};
   return invalid(std::string(name) + " must be above 0s and at most 1h, not " +
@@ -74,11 +76,13 @@ Checked check_variables(const T& value) {
   return done;
 }
 
+// Other schemes (file:, ftp:) are not calls to a service.
 Checked check_url(const std::string& url) {
   if (url.starts_with("http://") || url.starts_with("https://") || url.starts_with("{{")) return {};
   return invalid("url must start with http:// or https://, not '" + url + "'");
 }
 
+// A line break in a header would begin another header.
 Checked check_http(const HttpCall& call) {
   const auto breaks_line = [](const std::string& text) {
     return text.find_first_of("\r\n") != std::string::npos;
@@ -114,6 +118,7 @@ Checked check_program(const Program& program) {
   return check_timeout("timeout", program.timeout);
 }
 
+// A comparison with NaN never holds.
 Checked check_comparison(const Condition& condition) {
   const Result<Comparison> comparison = parse_comparison(condition.op);
   if (!comparison) return comparison.error().within("op");
@@ -141,6 +146,7 @@ Checked check_condition_kind(const Condition& condition) {
   return check_comparison(condition);
 }
 
+// Two kinds in one condition would leave it open whether both must hold.
 Checked check_condition(const Condition& condition) {
   const std::size_t kinds = (condition.metric.empty() ? 0 : 1) + condition.http.size() +
                             condition.promql.size() + condition.tcp.size() + condition.run.size();
@@ -173,11 +179,13 @@ Checked check_step_kind(const Step& step) {
     return done ? done : done.error().within("wait_for");
   }
   if (!step.publish.empty()) {
-    return step.publish[0].topic.empty() ? invalid("publish has no topic") : Checked{};
+    // Read, so that the message can say so: a start that nothing carries out must not be approved.
+    return invalid("steps of kind publish cannot be carried out yet; use http or run");
   }
   return check_timeout("wait", step.wait);
 }
 
+// One effect a step: what a crash leaves in doubt must be one thing.
 Checked check_step(const Step& step) {
   const std::size_t kinds = step.run.size() + step.http.size() + step.publish.size() +
                             step.wait_for.size() + (step.wait.ms != 0 ? 1 : 0);
@@ -215,6 +223,7 @@ Checked check_parts(const Playbook& playbook) {
   return check_conditions(playbook.verify, "verify");
 }
 
+// What the approval and the recovery after a crash rest on.
 Checked check_header(const Playbook& playbook) {
   if (!is_one_of(playbook.risk, {"low", "moderate", "high", "critical"})) {
     return invalid("risk must be low, moderate, high or critical, not '" + playbook.risk + "'");

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/check.hpp"
 #include "base/fields.hpp"
@@ -82,10 +83,14 @@ class Table {
 class PageMap : public PageSink {
  public:
   std::map<std::string, std::string> pages;
+  std::vector<std::string> erased;
   void put(std::string key, std::string value) override {
     pages.insert_or_assign(std::move(key), std::move(value));
   }
-  void erase(std::string key) override { pages.erase(key); }
+  void erase(std::string key) override {
+    pages.erase(key);
+    erased.push_back(std::move(key));
+  }
 };
 
 }  // namespace selfheal

@@ -59,6 +59,7 @@ class Checks {
   Result<void> done_;
 };
 
+// Compared as text, which five characters of fixed form allow.
 bool is_minute(const std::string& text, bool end_of_day) {
   const auto digit = [&](std::size_t at) { return text[at] >= '0' && text[at] <= '9'; };
   if (text.size() != 5 || text[2] != ':') return false;
@@ -78,6 +79,7 @@ bool is_number(const std::string& text) {
   return failure == std::errc() && end == text.data() + text.size() && std::isfinite(value);
 }
 
+// A bucket below a second would hold less than one sample of most probes.
 Result<void> validate_predictor(const PredictorSettings& predictor) {
   Checks checks;
   checks.that(predictor.bucket.ms >= one_second_ms, "predictor.bucket must be at least 1s")
@@ -98,6 +100,7 @@ Result<void> validate_predictor(const PredictorSettings& predictor) {
   return checks.done();
 }
 
+// A window that ends before it begins would never be open, and hold everything in silence.
 Result<void> validate_approval(const Settings& settings) {
   const ApprovalSettings& approval = settings.approval;
   Checks checks;
@@ -124,6 +127,7 @@ Result<void> validate_approval(const Settings& settings) {
   return checks.done();
 }
 
+// A limit of 0 would look like "none" to one reader and like "nothing may run" to another.
 Result<void> validate_limits(const Settings& settings) {
   const LimitSettings& limits = settings.limits;
   Checks checks;
@@ -147,6 +151,7 @@ Result<void> validate_limits(const Settings& settings) {
   return checks.done();
 }
 
+// A name that two keys share would make an approval's author open to doubt.
 Result<void> validate_keys(const std::vector<KeyEntry>& keys) {
   Checks checks;
   std::set<std::string> names;
@@ -160,6 +165,7 @@ Result<void> validate_keys(const std::vector<KeyEntry>& keys) {
   return checks.done();
 }
 
+// An ordering over text never holds: such a policy would be dead, and nobody would know.
 Result<void> validate_policy_condition(const PolicyCondition& condition) {
   const std::string subject = "condition '" + condition.field_name + "'";
   const std::string& op = condition.op;

@@ -86,11 +86,16 @@ Result<std::unique_ptr<EmbeddedLog::Core>> EmbeddedLog::Core::open(EmbeddedOptio
   auto core = std::make_unique<Core>();
   core->options = std::move(options);
   rocksdb::DB* database = nullptr;
+  rocksdb::Options opening = database_options();
+  if (core->options.read_only) opening.create_if_missing = false;
   const rocksdb::Status status =
-      rocksdb::DB::Open(database_options(), core->options.folder, &database);
+      core->options.read_only
+          ? rocksdb::DB::OpenForReadOnly(opening, core->options.folder, &database)
+          : rocksdb::DB::Open(opening, core->options.folder, &database);
   if (!status.ok()) return storage_error(status, "opening the log", core->options.folder);
   core->database.reset(database);
   if (Result<void> loaded = core->load(); !loaded) return loaded.error();
+  if (core->options.read_only) return core;
   core->retention_at_ =
       Clock::now() + std::chrono::milliseconds(core->options.retention_interval_ms);
   core->writer_ = std::thread([raw = core.get()] { raw->run(); });

@@ -158,6 +158,9 @@ Result<OffsetRange> EmbeddedLog::range(const TopicPartition& where) {
 
 void EmbeddedLog::append(const TopicPartition& where, NewRecord record, Delivered delivered) {
   if (Result<void> fits = check_record(record); !fits) return delivered(fits.error());
+  if (core_->options.read_only) {
+    return delivered(Error{ErrorCode::refused, "the log is open read-only"});
+  }
   const Result<Core::Place> place = core_->find(where);
   if (!place) return delivered(place.error());
   core_->enqueue({*place, std::move(record), std::move(delivered)});

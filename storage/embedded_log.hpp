@@ -24,6 +24,8 @@ struct EmbeddedOptions {
   DurationMs sync_interval_ms = 200;
   DurationMs retention_interval_ms = 60 * one_second_ms;
   std::size_t queue_bytes_max = 64 << 20;  // appended and not yet written; more is refused
+  // Beside a process that has the folder open: shows the log as it is now and takes no append.
+  bool read_only = false;
 };
 
 class EmbeddedLog : public Log {

@@ -339,8 +339,7 @@ void advance(Chain& chain, const JournalRecord& record, std::string_view body) {
   }
 }
 
-Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
-                  std::string_view known_body) {
+Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record) {
   chain.journal_next = read.offset + 1;
   const Result<SignedBody> parts = unwrap_body(read.value);
   if (!parts) return Acceptance::unreadable;
@@ -351,13 +350,18 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
   if (chain.epoch > 0 && record.shard != chain.shard) return Acceptance::other_shard;
   const Acceptance placed = place(chain, record, read.append_time_ms);
   if (placed != Acceptance::accepted) return placed;
-  if (parts->body != known_body) {
-    const std::string& key =
-        record.kind == JournalKind::claim ? record.public_key : chain.public_key;
-    if (!verify(key, parts->body, parts->signature)) return Acceptance::bad_signature;
-  }
+  const std::string& key = record.kind == JournalKind::claim ? record.public_key : chain.public_key;
+  if (!verify(key, parts->body, parts->signature)) return Acceptance::bad_signature;
   advance(chain, record, parts->body);
   return Acceptance::accepted;
+}
+
+Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord& own,
+                      std::string_view body) {
+  chain.journal_next = read.offset + 1;
+  const Acceptance placed = place(chain, own, read.append_time_ms);
+  if (placed == Acceptance::accepted) advance(chain, own, body);
+  return placed;
 }
 
 }  // namespace selfheal

@@ -142,9 +142,11 @@ const char* to_string(Acceptance acceptance);
 
 // Applies one record as read from the log. On acceptance the chain has moved; otherwise only
 // journal_next has. `record` receives the decoded record where it could be decoded.
-// `known_body`: bytes that the caller signed itself; equal bytes need no verification.
-Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
-                  std::string_view known_body = {});
+Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record);
+
+// The same for a record that the caller made and signed itself, with its exact body.
+Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord& own,
+                      std::string_view body);
 
 // Moves a chain by a record that is known to extend it: what the owner does before the read-back.
 void advance(Chain& chain, const JournalRecord& record, std::string_view body);

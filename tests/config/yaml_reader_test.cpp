@@ -100,7 +100,7 @@ TEST(YamlReader, MessagesNameFileLineAndKey) {
        "playbooks/x.yaml:2: 'steps[0].systemd' must be a mapping with a unit, not a mapping"},
       {"name: x\n---\nname: y\n", "playbooks/x.yaml:2: a second document; one file holds one"},
       {", name: x\n", "playbooks/x.yaml:1: not YAML: nothing can begin like this"},
-      {"name: x\n...\n, y\n", "playbooks/x.yaml:2: a second document; one file holds one"},
+      {"name: x\n...\n, y\n", "playbooks/x.yaml:3: a second document; one file holds one"},
       {"[a]: b\n", "playbooks/x.yaml:1: a key must be text"},
       {"name: x\n\x04title: y\n", "playbooks/x.yaml:2: holds a control character"},
       {"name: \"a\\0b\"\n", "playbooks/x.yaml:1: a text holds a NUL character"},

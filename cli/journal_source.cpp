@@ -1,0 +1,94 @@
+#include "cli/journal_source.hpp"
+
+#include <fstream>
+
+#include "storage/embedded_log.hpp"
+#include "topics/json_codec.hpp"
+#include "topics/memory_log.hpp"
+
+namespace selfheal {
+namespace {
+
+// One exported line: {"shard":…,"offset":…,"append_time_ms":…,"value":"…"}. The value is kept as
+// text, because the signature covers its exact bytes.
+struct ExportedRecord {
+  static constexpr const char* kName = "exported_record";
+  std::int64_t shard = 0;
+  std::int64_t offset = 0;
+  std::int64_t append_time_ms = 0;
+  std::string value;
+  static constexpr auto fields() {
+    return std::tuple{field("shard", &ExportedRecord::shard),
+                      field("offset", &ExportedRecord::offset),
+                      field("append_time_ms", &ExportedRecord::append_time_ms),
+                      field("value", &ExportedRecord::value)};
+  }
+};
+
+}  // namespace
+
+Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir) {
+  JournalSource source;
+  Result<LoadedConfig> loaded = load(options);
+  if (!loaded) return loaded.error();
+  ServiceConfig& config = loaded->config;
+  if (!data_dir.empty()) {
+    config.data_dir = data_dir;
+    config.bus.kind = "embedded";
+  }
+  source.topics = topic_names(config.topics.prefix);
+  if (config.bus.kind == "kafka") {
+    Result<std::shared_ptr<Log>> log = open_log(config);
+    if (!log) return log.error();
+    source.log = std::move(*log);
+  } else {
+    EmbeddedOptions embedded;
+    embedded.folder = data_folders(config).bus;
+    embedded.clock = wall_clock_ms;
+    embedded.read_only = true;
+    Result<std::unique_ptr<EmbeddedLog>> log = EmbeddedLog::open(std::move(embedded));
+    if (!log) {
+      return Error{ErrorCode::unavailable,
+                   log.error().context + "; name the service's --config or its --data-dir"};
+    }
+    source.log = std::move(*log);
+  }
+  const Result<std::int32_t> partitions = source.log->partitions(source.topics.journal);
+  if (!partitions) return partitions.error();
+  source.partitions = *partitions;
+  return source;
+}
+
+Result<JournalSource> open_export(const std::string& file) {
+  std::ifstream stream(file);
+  if (!stream) return Error{ErrorCode::not_found, "cannot read " + file};
+  auto log = std::make_shared<MemoryLog>();
+  JournalSource source;
+  source.topics = topic_names("export");
+  std::vector<ExportedRecord> records;
+  std::string line;
+  std::int64_t number = 0;
+  while (std::getline(stream, line)) {
+    ++number;
+    Result<ExportedRecord> record = from_json_text<ExportedRecord>(line);
+    if (!record) {
+      return Error{ErrorCode::corrupt,
+                   file + ":" + std::to_string(number) + ": " + record.error().context};
+    }
+    source.partitions = std::max(source.partitions, record->shard + 1);
+    records.push_back(std::move(*record));
+  }
+  const Result<void> made =
+      log->create_topics({{.name = source.topics.journal,
+                           .partitions = static_cast<std::int32_t>(source.partitions)}});
+  if (!made) return made.error();
+  for (ExportedRecord& record : records) {
+    log->set_time_ms(record.append_time_ms);
+    log->append({source.topics.journal, static_cast<std::int32_t>(record.shard)},
+                NewRecord{.value = std::move(record.value)}, [](Result<Offset>) {});
+  }
+  source.log = std::move(log);
+  return source;
+}
+
+}  // namespace selfheal

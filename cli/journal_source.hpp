@@ -1,0 +1,25 @@
+#pragma once
+// Where replay and audit read from: the configured bus (a running service's embedded bus included,
+// read-only), a stopped data_dir, or an exported file.
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/assembly.hpp"
+#include "topics/topic_table.hpp"
+
+namespace selfheal {
+
+struct JournalSource {
+  std::shared_ptr<Log> log;
+  TopicNames topics;
+  std::int64_t partitions = 1;
+};
+
+// `data_dir` wins over the configuration where it is given.
+Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir);
+
+// A file written by `audit export`, as a log in memory with the journal alone.
+Result<JournalSource> open_export(const std::string& file);
+
+}  // namespace selfheal

@@ -1,0 +1,102 @@
+// `selfheal replay`: the topics through the same code once more, without effects, compared bit for
+// bit.
+#include "actors/shard_restore.hpp"
+#include "cli/commands.hpp"
+#include "cli/journal_source.hpp"
+#include "topics/signal_decoder.hpp"
+
+namespace selfheal {
+namespace {
+
+struct ReplayOptions {
+  ConfigOptions config;
+  std::string data_dir;
+  std::string from;
+  std::string to;
+  std::int64_t shard = -1;
+  bool json = false;
+};
+
+struct ReplayResult {
+  std::int64_t compared = 0;
+  std::int64_t differing = 0;
+  std::int64_t inputs_lost = 0;
+  std::string first_difference;
+};
+
+Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeMs from_ms,
+                          TimeMs to_ms, ReplayResult& result) {
+  auto decoder = std::make_shared<SignalDecoder>();
+  const DecodeSignals decode = [decoder](const RecordView& record, SignalBatch& batch) {
+    decoder->decode(record, batch);
+  };
+  JournalWalk walk(*source.log, source.topics, decode);
+  const Result<OffsetRange> range =
+      source.log->range({source.topics.journal, static_cast<std::int32_t>(shard)});
+  if (!range) return range.error();
+  return walk.read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+    const bool batch =
+        walked.acceptance == Acceptance::accepted && walked.record->kind == JournalKind::batch;
+    if (!batch) return {};
+    const TimeMs tick_ms = walked.record->cut.tick_ms;
+    if (tick_ms < from_ms || tick_ms > to_ms) return {};
+    result.compared += static_cast<std::int64_t>(walked.record->events.size());
+    if (walked.inputs_lost) ++result.inputs_lost;
+    if (walked.difference.empty()) return {};
+    ++result.differing;
+    if (result.first_difference.empty()) result.first_difference = walked.difference;
+    return {};
+  });
+}
+
+Result<TimeMs> time_or(const std::string& text, TimeMs otherwise) {
+  if (text.empty()) return otherwise;
+  return parse_rfc3339(text);
+}
+
+Exit replay(const ReplayOptions& options) {
+  const Result<TimeMs> from_ms = time_or(options.from, 0);
+  const Result<TimeMs> to_ms = time_or(options.to, INT64_MAX);
+  if (!from_ms) return fail(from_ms.error().within("--from"));
+  if (!to_ms) return fail(to_ms.error().within("--to"));
+  const Result<JournalSource> source = open_source(options.config, options.data_dir);
+  if (!source) return fail(source.error());
+  ReplayResult result;
+  for (std::int64_t shard = 0; shard < source->partitions; ++shard) {
+    if (options.shard >= 0 && shard != options.shard) continue;
+    const Result<void> done = replay_shard(*source, shard, *from_ms, *to_ms, result);
+    if (!done) return fail(done.error().within("shard " + std::to_string(shard)));
+  }
+  if (options.json) {
+    print_line(Json{{"compared", result.compared},
+                    {"differing", result.differing},
+                    {"inputs_lost", result.inputs_lost},
+                    {"first_difference", result.first_difference}});
+  } else {
+    std::cout << "compared " << result.compared << " decisions, " << result.differing
+              << " differ\n";
+    if (result.inputs_lost > 0) {
+      std::cout << result.inputs_lost << " cuts could not be decided again: their inputs have "
+                << "expired; their recorded decisions were followed\n";
+    }
+    if (result.differing > 0) std::cout << "first: " << result.first_difference << "\n";
+  }
+  return result.differing == 0 ? Exit::done : Exit::did_not_hold;
+}
+
+}  // namespace
+
+void add_replay_command(CLI::App& application, Action& action) {
+  CLI::App* command = application.add_subcommand(
+      "replay", "Decides again from the topics, without effects, and compares bit for bit");
+  auto options = std::make_shared<ReplayOptions>();
+  add_config_options(*command, options->config);
+  command->add_option("--data-dir", options->data_dir, "Of a stopped service on the embedded bus");
+  command->add_option("--from", options->from, "Earliest time of a cut, RFC 3339");
+  command->add_option("--to", options->to, "Latest time of a cut, RFC 3339");
+  command->add_option("--shard", options->shard, "Only this shard");
+  command->add_flag("--json", options->json, "One JSON object");
+  command->callback([&action, options] { action = [options] { return replay(*options); }; });
+}
+
+}  // namespace selfheal

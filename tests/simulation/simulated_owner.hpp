@@ -1,0 +1,107 @@
+#pragma once
+// One shard as one machine of a simulated cluster owns it: restoring, claiming, cutting, committing
+// and acting by the same pure code as the actors, one small step at a time, so that a crash can
+// come between any two of them.
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "actors/shard_restore.hpp"
+#include "decision/shard/commit_window.hpp"
+#include "storage/page_store.hpp"
+#include "tests/simulation/simulated_target.hpp"
+#include "topics/memory_log.hpp"
+
+namespace selfheal::simulation {
+
+// A small generator of its own: the same seed gives the same run with every library.
+class Dice {
+ public:
+  explicit Dice(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next();
+  std::uint64_t below(std::uint64_t bound) { return next() % bound; }
+  bool chance(double probability);
+
+ private:
+  std::uint64_t state_;
+};
+
+// What the machines share.
+struct SharedWorld {
+  explicit SharedWorld(std::uint64_t seed)
+      : dice(seed), log(MemoryLog::Delivery::queued), topics(topic_names("sim")) {}
+  Dice dice;
+  MemoryLog log;
+  TopicNames topics;
+  SimulatedTarget target;
+  TimeMs now_ms = 0;
+  std::string settings;
+  std::string public_key;
+  std::string secret_key;
+  std::int64_t partitions = 1;
+  double effect_fails = 0.2;
+  double shim_dies = 0.02;
+};
+
+class SimulatedOwner {
+ public:
+  SimulatedOwner(SharedWorld& world, PageStore& store, std::string name, std::int64_t shard,
+                 DurationMs clock_skew_ms);
+
+  // One step of whatever comes next; true where something was done.
+  bool step();
+  // Loses everything in memory. The page store stays.
+  void crash();
+  bool is_live() const { return window_ != nullptr; }
+  const Chain* committed() const { return window_ ? &window_->committed() : nullptr; }
+  // Nothing to cut, nothing in flight, nothing outside that has not answered.
+  bool idle() const;
+  // Pages of the live state, once settled.
+  PageMap pages();
+  const std::string& trouble() const { return trouble_; }
+
+ private:
+  bool restore();
+  bool claim();
+  bool read_back();
+  bool cut();
+  bool act();
+  bool take_effect_ends();
+  void on_committed(const PendingRecord& committed);
+  void relay(const JournalRecord& record);
+  void save();
+  void end();
+  TimeMs clock_ms() const { return world_.now_ms + skew_ms_; }
+
+  SharedWorld& world_;
+  PageStore& store_;
+  std::string name_;
+  std::int64_t shard_ = 0;
+  DurationMs skew_ms_ = 0;
+
+  std::unique_ptr<JournalWalk> walk_;
+  std::unique_ptr<CommitWindow> window_;
+  std::unique_ptr<ShardFold> fold_;
+  std::unique_ptr<CutPlanner> planner_;
+  std::unique_ptr<LogReader> journal_;
+  std::unique_ptr<LogReader> signals_;
+  std::unique_ptr<LogReader> control_;
+  std::shared_ptr<const Settings> settings_;
+  bool settings_changed_ = false;
+  bool follow_up_ = true;
+  bool claimed_pending_ = false;
+  std::string claim_body_;
+  TimeMs next_due_ms_ = 0;
+  TimeMs log_time_ms_ = 0;
+  std::deque<EmbeddedInput> inputs_;
+  std::deque<std::pair<std::string, RunStarted>> to_start_;  // service, start
+  std::vector<RunStarted> awaited_;
+  std::map<std::string, RunIntent> intents_;
+  std::map<std::string, std::string> pages_;  // everything saved so far
+  std::string trouble_;
+  int incarnation_ = 0;
+};
+
+}  // namespace selfheal::simulation

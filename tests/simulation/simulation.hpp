@@ -1,0 +1,24 @@
+#pragma once
+// A whole cluster from one seed: machines that crash, stall and lie about the time, a log that
+// loses acknowledgements, refuses and repeats, services that fall ill. At the end the faults stop
+// and everything has to converge; then the invariants are recomputed from the log alone.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace selfheal::simulation {
+
+struct SimulationReport {
+  std::vector<std::string> findings;  // empty: every invariant held
+  std::uint64_t digest = 0;           // of everything that was decided and done
+  std::int64_t decisions = 0;
+  std::int64_t claims = 0;
+  std::int64_t crashes = 0;
+  std::int64_t effects = 0;
+  std::int64_t in_doubt = 0;
+  std::int64_t incidents = 0;
+};
+
+SimulationReport simulate(std::uint64_t seed);
+
+}  // namespace selfheal::simulation
