@@ -1,6 +1,6 @@
 #pragma once
-// The one HTTP listener: metrics, health, signals in, incidents, proposals and approvals. Asynchronous:
-// many open event streams never keep /healthz waiting.
+// The one HTTP listener: metrics, health, signals in, incidents, proposals and approvals.
+// Asynchronous: many open event streams never keep /healthz waiting.
 #include <functional>
 #include <memory>
 #include <string>

@@ -1,0 +1,67 @@
+#pragma once
+// Requests, answers and what handlers share. Nothing here knows about sockets, so every route can
+// be asked without one. Thread-safe as far as Environment is; the rest is constant.
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/environment.hpp"
+#include "api/http_server.hpp"
+#include "config/keys.hpp"
+#include "decision/settings.hpp"
+
+namespace selfheal {
+
+constexpr std::size_t request_bytes_max = 4 << 20;
+
+struct ApiRequest {
+  std::string method = "GET";
+  std::string target;                          // path and query as they were sent
+  std::map<std::string, std::string> headers;  // names in lower case
+  std::string body;
+
+  // Filled in by route_request().
+  std::string path;                          // still percent-encoded
+  std::map<std::string, std::string> query;  // decoded
+  std::string id;                            // what stands for {id} in the route, decoded
+  std::optional<PublicKey> key;              // whose token came with it
+
+  std::string header(const std::string& name) const;
+  std::string parameter(const std::string& name) const;
+};
+
+struct ApiResponse {
+  int status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  bool event_stream = false;  // `body` is only its beginning; decisions follow as they come
+};
+
+// Called once for each request, on any thread.
+using Respond = std::function<void(ApiResponse)>;
+
+struct ApiContext {
+  HttpOptions options;
+  std::shared_ptr<const Settings> settings = std::make_shared<Settings>();
+  bool loopback = true;  // only this machine can reach the listener
+  // Why the bus cannot be reached, as last looked; empty where it can.
+  std::function<std::string()> bus_trouble = [] { return std::string(); };
+
+  const Environment& environment() const { return *options.environment; }
+};
+
+// Reads the settings once. Fails where they cannot be read.
+Result<ApiContext> make_api_context(HttpOptions options);
+
+ApiResponse json_response(const Json& json, int status = 200);
+// RFC 9457. `code` is the stable word that programs look at.
+ApiResponse problem(int status, std::string_view code, const std::string& detail);
+// A problem for what cannot be done while `reason` lasts: the fields of every degraded answer.
+ApiResponse unavailable(const ApiContext& context, const std::string& reason);
+
+}  // namespace selfheal

@@ -1,0 +1,211 @@
+// Routes that only look.
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+#include "api/routes.hpp"
+
+namespace selfheal {
+
+std::string event_text(const Json& decision) {
+  return "id: " + decision.value("id", "") + "\ndata: " + dump(decision) + "\n\n";
+}
+
+namespace read_routes {
+namespace {
+
+constexpr std::size_t audit_max = 1000;
+constexpr std::size_t audit_default = 100;
+
+const ReadModel& model(const ApiContext& context) {
+  return *context.environment().read_model;
+}
+
+std::size_t limit_of(const ApiRequest& request, std::size_t otherwise) {
+  const std::string text = request.parameter("limit");
+  std::size_t limit = otherwise;
+  std::from_chars(text.data(), text.data() + text.size(), limit);
+  return limit;
+}
+
+void respond_list(std::vector<Json> list, const ApiRequest& request, const Respond& respond) {
+  const std::string service = request.parameter("service");
+  if (!service.empty()) {
+    std::erase_if(list, [&](const Json& each) { return each.value("service", "") != service; });
+  }
+  const std::size_t limit = limit_of(request, list.size());
+  if (list.size() > limit) list.resize(limit);
+  respond(json_response(Json(std::move(list))));
+}
+
+void respond_one(const std::optional<Json>& found, const ApiRequest& request,
+                 const Respond& respond) {
+  if (!found) return respond(problem(404, "NOT_FOUND", "nothing has the id " + request.id));
+  respond(json_response(*found));
+}
+
+Json playbook_json(const ApiContext& context, const Playbook& playbook) {
+  Json json = to_json_value(playbook);
+  json["hash"] = playbook_hash(playbook);
+  const PlaybookPrior prior = effective_prior(playbook);
+  json["prior"] = {{"mean", prior.mean}, {"weight", prior.weight}};
+  Json learned = Json::array();
+  for (const Json& each : model(context).learned()) {
+    if (each.value("playbook", "") == playbook.name) learned.push_back(each);
+  }
+  json["learned"] = std::move(learned);
+  return json;
+}
+
+int severity_of(const std::string& health) {
+  constexpr std::array<std::string_view, 5> order = {"healthy", "predicted", "healing", "ill",
+                                                     "escalated"};
+  return static_cast<int>(std::ranges::find(order, health) - order.begin());
+}
+
+}  // namespace
+
+void metrics(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  const Environment& environment = context.environment();
+  respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
+           .body = environment.metrics->render(environment.now_ms())});
+}
+
+void alive(const ApiContext& /*context*/, const ApiRequest& /*request*/, Respond respond) {
+  respond(json_response({{"status", "ok"}}));
+}
+
+void ready(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  const std::string trouble = context.bus_trouble();
+  std::vector<Json> shards;
+  if (context.options.shards) shards = context.options.shards();
+  std::string reason = trouble.empty() ? std::string() : "the bus is away: " + trouble;
+  const bool live = !context.options.ready || context.options.ready();
+  if (reason.empty() && !live) {
+    reason = "not every shard is live";
+    for (const Json& shard : shards) {
+      const std::string why = shard.value("reason", "");
+      if (!why.empty()) reason = "shard " + dump(shard["shard"]) + ": " + why;
+    }
+  }
+  const bool fine = reason.empty();
+  respond(json_response({{"status", fine ? "ready" : "degraded"},
+                         {"mode", context.settings->mode},
+                         {"reason", reason},
+                         {"timestamp", format_rfc3339(context.environment().now_ms())},
+                         {"bus", trouble.empty() ? "ok" : trouble},
+                         {"shards", std::move(shards)}},
+                        fine ? 200 : 503));
+}
+
+void incidents(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_list(model(context).incidents(request.parameter("state")), request, respond);
+}
+
+void incident(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_one(model(context).incident(request.id), request, respond);
+}
+
+void proposals(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_list(model(context).proposals(request.parameter("state")), request, respond);
+}
+
+void proposal(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_one(model(context).proposal(request.id), request, respond);
+}
+
+void runs(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_list(model(context).runs(request.parameter("state")), request, respond);
+}
+
+void playbooks(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  Json list = Json::array();
+  for (const Playbook& each : context.settings->playbooks) {
+    list.push_back(playbook_json(context, each));
+  }
+  respond(json_response(list));
+}
+
+void playbook(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const Playbook* found = find_playbook(*context.settings, request.id);
+  respond_one(found == nullptr ? std::nullopt : std::optional(playbook_json(context, *found)),
+              request, respond);
+}
+
+void policies(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  Json list = Json::array();
+  for (const Policy& each : context.settings->policies) {
+    Json json = to_json_value(each);
+    json["hash"] = policy_hash(each);
+    list.push_back(std::move(json));
+  }
+  respond(json_response(list));
+}
+
+void audit(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  std::vector<Json> recent = model(context).recent(audit_max);
+  if (request.header("accept").find("text/event-stream") != std::string::npos) {
+    ApiResponse stream{.content_type = "text/event-stream", .event_stream = true};
+    // What a client that reconnects has missed.
+    const std::string last = request.header("last-event-id");
+    const auto seen = std::ranges::find_if(
+        recent, [&](const Json& each) { return !last.empty() && each.value("id", "") == last; });
+    for (auto at = seen; at != recent.end(); ++at) {
+      if (at != seen) stream.body += event_text(*at);
+    }
+    return respond(std::move(stream));
+  }
+  const auto keep_only = [&](const char* parameter, const char* member) {
+    const std::string wanted = request.parameter(parameter);
+    if (wanted.empty()) return;
+    std::erase_if(recent, [&](const Json& each) { return each.value(member, "") != wanted; });
+  };
+  keep_only("type", "type");
+  keep_only("incident", "incident");
+  keep_only("service", "service");
+  const std::size_t limit = limit_of(request, audit_default);
+  if (recent.size() > limit) {
+    recent.erase(recent.begin(), recent.end() - static_cast<std::ptrdiff_t>(limit));
+  }
+  respond(json_response(Json(std::move(recent))));
+}
+
+void health_state(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const std::string prefix = request.parameter("service");
+  std::vector<Json> nodes = model(context).health(prefix);
+  std::set<std::string> ill;
+  std::string worst = "healthy";
+  for (Json& node : nodes) {
+    node["known"] = find_service(*context.settings, node.value("service", "")) != nullptr;
+    ill.insert(node.value("service", ""));
+    const std::string health = node.value("health", "");
+    if (severity_of(health) > severity_of(worst)) worst = health;
+  }
+  for (const ServiceEntry& each : context.settings->graph.services) {
+    const bool mine = prefix.empty() || each.name == prefix || each.name.starts_with(prefix + ".");
+    if (!mine || ill.contains(each.name)) continue;
+    nodes.push_back({{"service", each.name}, {"health", "healthy"}, {"known", true}});
+  }
+  // Neither in the graph nor in trouble: nothing speaks against it, and nothing for it.
+  if (nodes.empty() && !prefix.empty()) worst = "unknown";
+  respond(json_response({{"service", prefix},
+                         {"state", worst},
+                         {"timestamp", format_rfc3339(context.environment().now_ms())},
+                         {"nodes", std::move(nodes)}}));
+}
+
+void openapi(const ApiContext& /*context*/, const ApiRequest& /*request*/, Respond respond) {
+  respond({.body = openapi_text()});
+}
+
+void console(const ApiContext& /*context*/, const ApiRequest& /*request*/, Respond respond) {
+  ApiResponse page{.content_type = "text/html; charset=utf-8", .body = std::string(console_page())};
+  page.headers.emplace_back("Content-Security-Policy",
+                            "default-src 'none'; style-src 'unsafe-inline'; script-src "
+                            "'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'");
+  respond(std::move(page));
+}
+
+}  // namespace read_routes
+}  // namespace selfheal

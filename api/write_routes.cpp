@@ -1,0 +1,191 @@
+// Routes that put something on the bus.
+#include <algorithm>
+
+#include "api/access.hpp"
+#include "api/routes.hpp"
+#include "api/signal_intake.hpp"
+#include "base/signature.hpp"
+#include "topics/control.hpp"
+#include "topics/routing.hpp"
+
+namespace selfheal::write_routes {
+namespace {
+
+std::int32_t partitions_of(const ApiContext& context) {
+  return static_cast<std::int32_t>(context.environment().partitions);
+}
+
+// Why appending would be in vain; empty where it may be tried. Kafka would keep the caller waiting
+// for its delivery timeout and the record in a queue; the embedded log answers at once.
+std::string why_away(const ApiContext& context) {
+  const std::string trouble =
+      context.options.bus_kind == "kafka" ? context.bus_trouble() : std::string();
+  return trouble.empty() ? trouble : "the bus is away: " + trouble;
+}
+
+void store(const ApiContext& context, Intake intake, Respond respond) {
+  if (intake.taken.empty()) {
+    ApiResponse response = problem(400, "NO_GOOD_LINE", "nothing in the body is a signal");
+    Json body = Json::parse(response.body);
+    body.update(intake_json(0, intake.refused));
+    response.body = dump(body) + "\n";
+    return respond(std::move(response));
+  }
+  if (const std::string trouble = why_away(context); !trouble.empty()) {
+    return respond(unavailable(context, trouble));
+  }
+  store_intake(*context.environment().log, context.environment().topics.signals,
+               partitions_of(context), std::move(intake),
+               [context, respond = std::move(respond)](const Stored& stored) {
+                 if (stored.taken == 0) {
+                   return respond(unavailable(context, "nothing was stored: " + stored.trouble));
+                 }
+                 respond(json_response(intake_json(stored.taken, stored.refused), 202));
+               });
+}
+
+// What the shard of a proposal is told. None where it is not known or waits for nobody.
+std::optional<ApiResponse> no_answer_wanted(const std::optional<Json>& proposal,
+                                            const std::string& id) {
+  if (!proposal) return problem(404, "NOT_FOUND", "no proposal has the id " + id);
+  const std::string state = proposal->value("state", "");
+  if (state == "held") return std::nullopt;
+  return problem(409, "NOT_HELD", "proposal " + id + " waits for no answer; it is " + state);
+}
+
+void append_control(const ApiContext& context, const ControlMessage& message,
+                    const std::string& service, Respond respond) {
+  if (const std::string trouble = why_away(context); !trouble.empty()) {
+    return respond(unavailable(context, trouble));
+  }
+  const std::int32_t shard = shard_of(service, partitions_of(context));
+  context.environment().log->append(
+      {context.environment().topics.control, shard}, {service, encode_control(message), {}},
+      [context, shard, respond = std::move(respond)](const Result<Offset>& offset) {
+        if (!offset) return respond(unavailable(context, offset.error().context));
+        respond(json_response({{"control_offset", *offset}, {"shard", shard}}, 202));
+      });
+}
+
+void answer(const ApiContext& context, const ApiRequest& request, const std::string& kind,
+            Respond respond) {
+  const std::optional<Json> proposal = context.environment().read_model->proposal(request.id);
+  std::optional<ApiResponse> refusal = no_answer_wanted(proposal, request.id);
+  if (refusal) return respond(std::move(*refusal));
+  ControlMessage message{.kind = kind, .target = request.id};
+  if (!request.body.empty()) {
+    const Result<Json> body = parse_json(request.body);
+    if (!body || !body->is_object() ||
+        (body->contains("reason") && !(*body)["reason"].is_string())) {
+      return respond(problem(400, "BAD_BODY", "the body must be {\"reason\":\"…\"}"));
+    }
+    message.reason = body->value("reason", "");
+  }
+  if (kind == "deny" && message.reason.empty()) {
+    return respond(problem(400, "REASON_REQUIRED", "a denial needs a reason"));
+  }
+  const Result<SecretKey> key = load_secret(context.options.keys_dir, request.key->name);
+  if (!key) {
+    return respond(problem(403, "KEY_ELSEWHERE",
+                           "the secret of key " + request.key->name +
+                               " is not on this machine: sign the answer where it is, with "
+                               "`selfheal " +
+                               kind + "`"));
+  }
+  message.content_hash = proposal->value("content_hash", "");
+  message.time_ms = context.environment().now_ms();
+  message.key_id = key->name;
+  message.nonce = random_hex(16);
+  const Result<std::string> signature = sign(key->secret_key, message.signed_text());
+  if (!signature) return respond(problem(500, "NOT_SIGNED", "the key cannot sign"));
+  message.signature = *signature;
+  append_control(context, message, proposal->value("service", ""), std::move(respond));
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+Json signal_of_alert(const Json& alert) {
+  const Json labels =
+      alert.contains("labels") && alert["labels"].is_object() ? alert["labels"] : Json::object();
+  Json signal{{"type", "alert"}, {"labels", labels}, {"status", text_of(alert, "status")}};
+  const std::string instance = text_of(labels, "instance");
+  for (const std::string& name : {text_of(labels, "service"), text_of(labels, "job"),
+                                  text_of(labels, "resource_id"), instance}) {
+    if (!name.empty() && !signal.contains("service")) signal["service"] = name;
+  }
+  signal["alertname"] = text_of(labels, "alertname");
+  signal["severity"] = text_of(labels, "severity");
+  signal["fingerprint"] = text_of(alert, "fingerprint");
+  // An alert that goes on for days is told with the time it began: the receipt decides its age.
+  if (const std::string began = text_of(alert, "startsAt"); !began.empty()) signal["time"] = began;
+  if (alert.contains("annotations") && alert["annotations"].is_object()) {
+    signal["annotations"] = alert["annotations"];
+  }
+  const std::string resource = text_of(labels, "resource_id");
+  if (!resource.empty() || !instance.empty()) {
+    const std::string kind = text_of(labels, "resource_kind");
+    signal["resource"] = {{"kind", kind.empty() ? "Instance" : kind},
+                          {"id", resource.empty() ? instance : resource}};
+  }
+  return signal;
+}
+
+}  // namespace
+
+void signals(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const Environment& environment = context.environment();
+  store(context, read_intake(request.body, environment.now_ms(), environment.make_decoder()),
+        std::move(respond));
+}
+
+void alertmanager(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const Result<Json> body = parse_json(request.body);
+  if (!body || !body->is_object() || !body->contains("alerts") || !(*body)["alerts"].is_array()) {
+    return respond(problem(400, "BAD_BODY", "not a webhook of Alertmanager: no list of alerts"));
+  }
+  std::string lines;
+  for (const Json& alert : (*body)["alerts"]) {
+    lines += dump(alert.is_object() ? signal_of_alert(alert) : alert) + "\n";
+  }
+  const Environment& environment = context.environment();
+  if (lines.empty()) return respond(json_response(intake_json(0, {}), 202));
+  store(context, read_intake(lines, environment.now_ms(), environment.make_decoder()),
+        std::move(respond));
+}
+
+void approve(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  answer(context, request, "approve", std::move(respond));
+}
+
+void deny(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  answer(context, request, "deny", std::move(respond));
+}
+
+void control(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const Result<ControlMessage> message = decode_control(request.body);
+  if (!message || (message->kind != "approve" && message->kind != "deny")) {
+    return respond(problem(400, "BAD_BODY", "the body must be a control message: approve or deny"));
+  }
+  const Result<std::vector<PublicKey>> keys = list_keys(context.options.keys_dir);
+  if (!keys) return respond(problem(500, "NO_KEYS", keys.error().context));
+  const auto signs = [&](const PublicKey& key) {
+    return key.name == message->key_id &&
+           verify(key.public_key, message->signed_text(), message->signature);
+  };
+  const auto key = std::ranges::find_if(*keys, signs);
+  if (key == keys->end()) {
+    return respond(problem(401, "BAD_SIGNATURE", "no known key has signed this message"));
+  }
+  if (!may_approve(key->role)) {
+    return respond(problem(403, "ROLE_REQUIRED", "the key's role may not answer"));
+  }
+  const std::optional<Json> proposal = context.environment().read_model->proposal(message->target);
+  std::optional<ApiResponse> refusal = no_answer_wanted(proposal, message->target);
+  if (refusal) return respond(std::move(*refusal));
+  append_control(context, *message, proposal->value("service", ""), std::move(respond));
+}
+
+}  // namespace selfheal::write_routes

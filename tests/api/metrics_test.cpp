@@ -1,0 +1,53 @@
+#include "api/metrics.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace selfheal {
+namespace {
+
+// Everything shown at least once, so that the linter sees each family.
+void use_everything(Metrics& metrics) {
+  metrics.count_signals({1, 2, 3, 4, 5, 6, 7});
+  const auto count = [&](EventBody body) { metrics.count_event({"a", "", "timer", body}, 1000); };
+  count(Proposal{});
+  count(Verdict{.verdict = "approved", .approved_by = "policy"});
+  count(Outcome{.result = "recovered", .seconds_to_recover = 4});
+  count(RolledBack{});
+  count(DeadLettered{.reason = "bad_json: no"});
+  count(Forwarded{.signals = 2});
+  count(Scored{.score = "TP"});
+  metrics.observe_commit(0.001);
+  metrics.observe_decide(0.01);
+  metrics.observe_stage("predictor", 0.0001);
+  metrics.set_lag(0, 0.5, 3);
+  metrics.count_ignored("wrong_seq");
+  metrics.set_shards({{"live", 4}});
+  metrics.set_series(0, 12);
+  metrics.count_restart("fault");
+}
+
+TEST(Metrics, PromtoolFindsNothingToComplainOf) {
+  if (std::system("command -v promtool >/dev/null 2>&1") != 0) GTEST_SKIP() << "no promtool";
+  Metrics metrics;
+  use_everything(metrics);
+  const std::string file =
+      (std::filesystem::temp_directory_path() / ("metrics-" + std::to_string(getpid()))).string();
+  std::ofstream(file) << metrics.render(2000);
+  EXPECT_EQ(std::system(("promtool check metrics < " + file + " 1>&2").c_str()), 0);
+  std::filesystem::remove(file);
+}
+
+TEST(Metrics, ALagThatIsNotKnownIsAbsent) {
+  Metrics metrics;
+  metrics.set_lag(3, 0.5, 3);
+  EXPECT_NE(metrics.render(0).find("self_heal_lag_seconds{shard=\"3\"}"), std::string::npos);
+  metrics.forget_lag(3);
+  EXPECT_EQ(metrics.render(0).find("shard=\"3\""), std::string::npos);
+}
+
+}  // namespace
+}  // namespace selfheal

@@ -1,0 +1,236 @@
+#include <gmock/gmock.h>
+
+#include "api/access.hpp"
+#include "api/signal_intake.hpp"
+#include "support.hpp"
+#include "topics/control.hpp"
+#include "topics/frame_codec.hpp"
+#include "topics/routing.hpp"
+
+namespace selfheal {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const std::string good = R"({"type":"metric","service":"a","metric":"m","value":1,"unit":"s"})";
+
+TEST_F(ApiTest, ASignalIsOnItsShardWithItsBytesBeforeItIsAnswered) {
+  const ApiResponse answer = post("/api/signals", good);
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_EQ(json_of(answer), Json::parse(R"({"taken":1,"refused":[]})"));
+  const std::string shard = std::to_string(shard_of("a", test_partitions));
+  EXPECT_THAT(records("t.signals"), testing::ElementsAre(shard + " a " + good));
+}
+
+TEST_F(ApiTest, ABadLineCostsItselfAndIsNamed) {
+  const ApiResponse answer = post("/api/signals", good + "\n\nnot json\n" + good + "\n");
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_EQ(json_of(answer)["taken"], 2);
+  ASSERT_EQ(json_of(answer)["refused"].size(), 1u);
+  EXPECT_EQ(json_of(answer)["refused"][0]["line"], 3);
+  EXPECT_THAT(records("t.signals"), SizeIs(2));
+}
+
+TEST_F(ApiTest, AnObjectOverSeveralLinesIsOneSignal) {
+  const std::string laid_out =
+      "{\n \"type\": \"metric\",\n \"service\": \"a\",\n \"metric\": \"m\", \"value\": 1\n}";
+  EXPECT_EQ(json_of(post("/api/signals", laid_out + "\n"))["taken"], 1);
+  EXPECT_THAT(records("t.signals")[0], HasSubstr(laid_out));
+}
+
+TEST_F(ApiTest, AFrameIsTakenRowByRow) {
+  const std::vector<Signal> signals = {
+      {.time_ms = test_time_ms, .service = "a", .metric = "m", .value = 1},
+      {.time_ms = test_time_ms, .service = "b", .metric = "m", .value = 2}};
+  EXPECT_EQ(json_of(post("/api/signals", *encode_frame(signals)))["taken"], 2);
+}
+
+TEST_F(ApiTest, ALongBodyIsTakenInPieces) {
+  std::string body;
+  for (int i = 0; i < 20'000; ++i) body += i == 12'345 ? "bad\n" : good + "\n";
+  const Json answer = json_of(post("/api/signals", body));
+  EXPECT_EQ(answer["taken"], 19'999);
+  ASSERT_EQ(answer["refused"].size(), 1u);
+  EXPECT_EQ(answer["refused"][0]["line"], 12'346);
+}
+
+TEST_F(ApiTest, NothingGoodIsTheCallersFault) {
+  for (const char* body : {"", "nonsense", "{}", "[1]"}) {
+    const ApiResponse answer = post("/api/signals", body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(answer.content_type, "application/problem+json");
+    EXPECT_EQ(json_of(answer)["taken"], 0);
+    EXPECT_EQ(json_of(answer)["refused"].size(), 1u);
+  }
+  EXPECT_EQ(post("/api/signals", std::string(request_bytes_max + 1, ' ')).status, 413);
+}
+
+TEST_F(ApiTest, ABusThatIsAwayIsSaidAtOnceAndWhenItFails) {
+  trouble = "no broker answers";
+  const ApiResponse away = post("/api/signals", good);
+  EXPECT_EQ(away.status, 503);
+  EXPECT_THAT(json_of(away)["reason"], HasSubstr("no broker"));
+  EXPECT_EQ(json_of(get("/readyz"))["status"], "degraded");
+  EXPECT_EQ(get("/readyz").status, 503);
+  trouble.clear();
+  log->set_fates([](const auto&, const auto&) { return AppendFate::refuse; });
+  EXPECT_EQ(post("/api/signals", good).status, 503);
+  EXPECT_EQ(get("/healthz").status, 200);
+}
+
+TEST_F(ApiTest, SomeLinesStoredAndSomeNotAreToldApart) {
+  int appends = 0;
+  log->set_fates([&](const auto&, const auto&) {
+    return ++appends == 2 ? AppendFate::refuse : AppendFate::deliver;
+  });
+  const ApiResponse answer = post("/api/signals", good + "\n" + good + "\n" + good);
+  EXPECT_EQ(answer.status, 202);
+  EXPECT_EQ(json_of(answer)["taken"], 2);
+  EXPECT_EQ(json_of(answer)["refused"][0]["line"], 2);
+}
+
+TEST_F(ApiTest, AnAlertmanagerWebhookBecomesAlerts) {
+  const ApiResponse answer = post("/webhooks/alertmanager", R"({"version":"4","alerts":[
+    {"status":"firing","labels":{"alertname":"InstanceDown","job":"web","instance":"h:1",
+     "severity":"critical"},"startsAt":"2027-01-15T07:00:00Z","fingerprint":"ab"},
+    {"status":"resolved","labels":{"alertname":"X","service":"core.db"},
+     "startsAt":"2027-01-15T07:00:00Z","endsAt":"2027-01-15T07:30:00Z"}]})");
+  EXPECT_EQ(answer.status, 202) << answer.body;
+  EXPECT_EQ(json_of(answer)["taken"], 2);
+  EXPECT_THAT(records("t.signals"),
+              testing::UnorderedElementsAre(HasSubstr(" web {"), HasSubstr(" core.db {")));
+  EXPECT_EQ(post("/webhooks/alertmanager", "{}").status, 400);
+}
+
+TEST_F(ApiTest, ReadsShowTheReadModelAndTheSettings) {
+  hold_proposal();
+  EXPECT_EQ(json_of(get("/api/incidents")).size(), 1u);
+  EXPECT_EQ(json_of(get("/api/incidents?state=closed")).size(), 0u);
+  EXPECT_EQ(json_of(get("/api/incidents/inc-0-1-0"))["timeline"].size(), 3u);
+  EXPECT_EQ(get("/api/incidents/none").status, 404);
+  EXPECT_EQ(json_of(get("/api/proposals?state=held&service=core.web"))[0]["id"], "prop-0-1-1");
+  EXPECT_EQ(json_of(get("/api/runs")).size(), 0u);
+  EXPECT_EQ(json_of(get("/api/playbooks/restart_service"))["learned"].size(), 0u);
+  EXPECT_EQ(json_of(get("/api/policies"))[0]["decision"], "allow");
+  EXPECT_EQ(json_of(get("/api/audit?type=proposal")).size(), 1u);
+  EXPECT_EQ(get("/nowhere").status, 404);
+  EXPECT_EQ(ask({.method = "DELETE", .target = "/api/incidents"}).status, 405);
+  EXPECT_THAT(get("/").body, HasSubstr("<!doctype html>"));
+}
+
+TEST_F(ApiTest, HealthOfAPrefixNamesEveryServiceBelowIt) {
+  hold_proposal();
+  const Json core = json_of(get("/api/health/state?service=core"));
+  EXPECT_EQ(core["state"], "ill");
+  EXPECT_EQ(core["nodes"].size(), 2u);
+  EXPECT_EQ(json_of(get("/api/health/state?service=edge"))["state"], "healthy");
+  EXPECT_EQ(json_of(get("/api/health/state?service=other"))["state"], "unknown");
+}
+
+TEST_F(ApiTest, AnAnswerNeedsConfirmationATokenAndTheRole) {
+  hold_proposal();
+  const std::string path = "/api/proposals/prop-0-1-1/approve";
+  EXPECT_EQ(json_of(post(path, ""))["code"], "CONFIRMATION_REQUIRED");
+  EXPECT_EQ(json_of(post(path, "", {{"authorization", bearer("operator")}}))["code"],
+            "CONFIRMATION_REQUIRED");
+  EXPECT_EQ(post(path, "", {{"x-confirmed", "yes"}}).status, 401);
+  EXPECT_EQ(post(path, "", {{"x-confirmed", "yes"}, {"authorization", "Bearer no"}}).status, 401);
+  EXPECT_EQ(post(path, "", {{"x-confirmed", "yes"}, {"authorization", bearer("watcher")}}).status,
+            403);
+  EXPECT_THAT(records("t.control"), SizeIs(0));
+}
+
+TEST_F(ApiTest, AnApprovalIsSignedForExactlyWhatWasProposed) {
+  hold_proposal();
+  const std::map<std::string, std::string> headers = {{"x-confirmed", "yes"},
+                                                      {"authorization", bearer("operator")}};
+  const ApiResponse answer =
+      post("/api/proposals/prop-0-1-1/approve", R"({"reason":"go"})", headers);
+  ASSERT_EQ(answer.status, 202) << answer.body;
+  EXPECT_EQ(json_of(answer)["shard"], shard_of("core.web", test_partitions));
+  EXPECT_EQ(json_of(answer)["control_offset"], 0);
+  const std::string record = records("t.control").at(0);
+  const auto message = decode_control(record.substr(record.find('{')));
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->kind, "approve");
+  EXPECT_EQ(message->content_hash, "feed");
+  EXPECT_EQ(message->reason, "go");
+  EXPECT_EQ(message->time_ms, test_time_ms);
+  EXPECT_TRUE(verify(load_secret(keys_dir, "operator")->public_key, message->signed_text(),
+                     message->signature));
+  EXPECT_EQ(post("/api/proposals/none/approve", "", headers).status, 404);
+  EXPECT_EQ(post("/api/proposals/prop-0-1-1/deny", "", headers).status, 400);
+}
+
+TEST_F(ApiTest, ASignedAnswerNeedsNoTokenButAGoodSignature) {
+  hold_proposal();
+  const SecretKey key = *load_secret(keys_dir, "operator");
+  ControlMessage message{.kind = "deny", .target = "prop-0-1-1", .content_hash = "feed"};
+  message.key_id = key.name;
+  message.nonce = random_hex(16);
+  message.time_ms = test_time_ms;
+  EXPECT_EQ(post("/api/control", encode_control(message)).status, 401);
+  message.signature = *sign(key.secret_key, message.signed_text());
+  EXPECT_EQ(post("/api/control", encode_control(message)).status, 202);
+  EXPECT_THAT(records("t.control"), SizeIs(1));
+  const SecretKey viewer = *load_secret(keys_dir, "watcher");
+  message.key_id = viewer.name;
+  message.signature = *sign(viewer.secret_key, message.signed_text());
+  EXPECT_EQ(post("/api/control", encode_control(message)).status, 403);
+  message.kind = "reload";
+  EXPECT_EQ(post("/api/control", encode_control(message)).status, 400);
+}
+
+TEST_F(ApiTest, OffLoopbackEveryCallNeedsAToken) {
+  context.loopback = false;
+  for (const char* path : {"/api/incidents", "/api/audit", "/api/playbooks"}) {
+    EXPECT_EQ(get(path).status, 401) << path;
+    EXPECT_EQ(ask({.target = path, .headers = {{"authorization", bearer("watcher")}}}).status, 200);
+  }
+  EXPECT_EQ(post("/api/signals", good).status, 401);
+  for (const char* path : {"/metrics", "/healthz", "/readyz"}) EXPECT_EQ(get(path).status, 200);
+}
+
+TEST_F(ApiTest, PagesOfOtherSitesAreTurnedAway) {
+  const auto from = [&](const std::string& host, const std::string& origin) {
+    return post("/api/signals", good, {{"host", host}, {"origin", origin}}).status;
+  };
+  EXPECT_EQ(from("127.0.0.1:8000", "http://evil.example"), 403);
+  EXPECT_EQ(from("evil.example:8000", "http://evil.example:8000"), 403);
+  EXPECT_EQ(from("127.0.0.1:8000", "http://127.0.0.1:8000"), 202);
+  EXPECT_TRUE(is_loopback("localhost:1") && is_loopback("[::1]:1") && is_loopback("::1"));
+  EXPECT_FALSE(is_loopback("0.0.0.0:1") || is_loopback("10.0.0.1:80") || is_loopback("[::]:1"));
+}
+
+TEST_F(ApiTest, OpenApiNamesEveryRoute) {
+  const Json document = json_of(get("/api/openapi.json"));
+  EXPECT_EQ(document["openapi"], "3.1.0");
+  std::size_t operations = 0;
+  for (const auto& [path, methods] : document["paths"].items()) operations += methods.size();
+  EXPECT_EQ(operations, routes().size());
+}
+
+TEST_F(ApiTest, APlaceToWaitForIsReadExactly) {
+  EXPECT_FALSE(after_place({.target = "/api/runs"}));
+  EXPECT_FALSE(after_place({.target = "/api/runs?after=1"}));
+  EXPECT_FALSE(after_place({.target = "/api/runs?after=1:2x"}));
+  const auto place = after_place({.target = "/api/runs?after=0%3A1"});
+  ASSERT_TRUE(place);
+  EXPECT_FALSE(has_reached(context, *place));
+  hold_proposal();
+  EXPECT_TRUE(has_reached(context, *place));
+}
+
+TEST_F(ApiTest, AStreamBeginsBehindWhatItsClientSawLast) {
+  hold_proposal();
+  ApiRequest request{.target = "/api/audit", .headers = {{"accept", "text/event-stream"}}};
+  EXPECT_EQ(ask(request).body, "");
+  request.headers["last-event-id"] = "0/1/1";
+  const ApiResponse stream = ask(request);
+  EXPECT_TRUE(stream.event_stream);
+  EXPECT_TRUE(stream.body.starts_with("id: 0/1/2\ndata: {")) << stream.body;
+}
+
+}  // namespace
+}  // namespace selfheal
