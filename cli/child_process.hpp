@@ -14,7 +14,7 @@
 namespace selfheal {
 
 struct ChildOptions {
-  std::vector<std::string> argv;  // argv[0]: path of the program
+  std::vector<std::string> argv;                   // argv[0]: path of the program
   std::map<std::string, std::string> environment;  // added to ours, and stronger
   std::string output_file;                         // stdout is appended to it
   std::string log_file;                            // stderr is appended to it

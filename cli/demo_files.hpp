@@ -15,9 +15,9 @@ constexpr double healed_latency_seconds = 0.135;
 
 struct DemoPlaces {
   std::string folder;
-  std::string program;                // this executable
-  int http_port = 0;                  // of the service
-  std::map<std::string, int> ports;   // of the patients
+  std::string program;               // this executable
+  int http_port = 0;                 // of the service
+  std::map<std::string, int> ports;  // of the patients
 };
 
 std::string patient_folder(const DemoPlaces& places, const std::string& name);

@@ -37,6 +37,17 @@ std::string ready_line(const std::string& output) {
   return end == std::string::npos ? std::string() : output.substr(begin, end - begin);
 }
 
+void end_adopted(const std::string& folder) {
+  const auto until = Clock::now() + std::chrono::seconds(3);
+  std::int64_t process = living_patient(folder);
+  if (process > 0) kill(static_cast<pid_t>(process), SIGTERM);
+  while (process > 0 && Clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    process = living_patient(folder);
+  }
+  if (process > 0) kill(static_cast<pid_t>(process), SIGKILL);
+}
+
 // The values of config/selfheal.env, where the environment does not say otherwise already.
 std::map<std::string, std::string> switches() {
   std::map<std::string, std::string> values = {{"SELF_HEAL_AUTOPROVE_LOW_RISK", "True"},
@@ -78,11 +89,8 @@ DemoWorld::~DemoWorld() {
   sentinels_.clear();
   if (service_) service_->end(stop_limit);
   // Those that a playbook has started are no children of ours.
-  for (const auto& [name, port] : places_.ports) {
-    const std::int64_t process = living_patient(patient_folder(places_, name));
-    if (process > 0) kill(static_cast<pid_t>(process), SIGTERM);
-  }
   patients_.clear();
+  for (const auto& [name, port] : places_.ports) end_adopted(patient_folder(places_, name));
   std::error_code failure;
   if (!keep_) std::filesystem::remove_all(places_.folder, failure);
 }
@@ -93,9 +101,19 @@ Result<void> DemoWorld::start_patients(DemoTeller& teller) {
     std::error_code failure;
     std::filesystem::create_directories(folder, failure);
     ChildOptions options;
-    options.argv = {places_.program, "patient", "serve", "--folder", folder, "--name", name,
-                    "--port", std::to_string(port), "--boot-ms", std::to_string(boot_ms),
-                    "--guardian", std::to_string(getpid())};
+    options.argv = {places_.program,
+                    "patient",
+                    "serve",
+                    "--folder",
+                    folder,
+                    "--name",
+                    name,
+                    "--port",
+                    std::to_string(port),
+                    "--boot-ms",
+                    std::to_string(boot_ms),
+                    "--guardian",
+                    std::to_string(getpid())};
     options.output_file = folder + "/patient.out";
     options.log_file = folder + "/patient.log";
     Result<ChildProcess> patient = ChildProcess::start(options);
@@ -103,9 +121,8 @@ Result<void> DemoWorld::start_patients(DemoTeller& teller) {
     patients_.emplace(name, std::move(*patient));
   }
   const bool all = teller.wait_until(start_limit, [&] {
-    return std::ranges::all_of(places_.ports, [&](const auto& each) {
-      return !patient_metrics(each.first).empty();
-    });
+    return std::ranges::all_of(
+        places_.ports, [&](const auto& each) { return !patient_metrics(each.first).empty(); });
   });
   if (all) return {};
   return Error{ErrorCode::unavailable, "the patients have not come up"};
@@ -134,8 +151,7 @@ Result<std::string> DemoWorld::start_service(DemoTeller& teller) {
 void DemoWorld::start_sentinels() {
   watched_since_ = Clock::now();
   for (const auto& [name, port] : places_.ports) {
-    sentinels_[name] =
-        std::make_unique<Sentinel>(SentinelOptions{name, port, places_.http_port});
+    sentinels_[name] = std::make_unique<Sentinel>(SentinelOptions{name, port, places_.http_port});
   }
 }
 

@@ -45,9 +45,9 @@ bool wait_until(std::chrono::milliseconds limit, const std::function<bool()>& ho
 Exit start(const std::string& folder) {
   const Result<PatientSettings> settings = load_patient(folder);
   if (!settings) return fail(settings.error());
-  append_effect(folder, {"restart", environment_text("SELF_HEAL_ACTION_ID"),
-                         "attempt " + environment_text("SELF_HEAL_ATTEMPT"), false,
-                         wall_clock_ms()});
+  append_effect(folder,
+                {"restart", environment_text("SELF_HEAL_ACTION_ID"),
+                 "attempt " + environment_text("SELF_HEAL_ATTEMPT"), false, wall_clock_ms()});
   if (const std::int64_t old = living_patient(folder); old > 0) {
     kill(static_cast<pid_t>(old), SIGTERM);
     const bool ended =
@@ -61,9 +61,8 @@ Exit start(const std::string& folder) {
   options.detached = true;
   Result<ChildProcess> patient = ChildProcess::start(options);
   if (!patient) return fail(patient.error());
-  const bool healthy = wait_until(std::chrono::seconds(20), [&] {
-    return !patient->running() || is_healthy(*settings);
-  });
+  const bool healthy = wait_until(std::chrono::seconds(20),
+                                  [&] { return !patient->running() || is_healthy(*settings); });
   if (!healthy || !patient->running()) {
     return fail({ErrorCode::refused, settings->name + " has not come up; see " + options.log_file});
   }

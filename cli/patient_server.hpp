@@ -30,12 +30,12 @@ struct PatientSettings {
   std::int64_t port = 0;
   std::int64_t instances = 2;
   double load_rps = 40;
-  double capacity_rps = 50;    // of one instance
-  double work_ms = 60;         // of one request on an idle instance
+  double capacity_rps = 50;  // of one instance
+  double work_ms = 60;       // of one request on an idle instance
   std::int64_t dependencies = 3;
-  std::int64_t boot_ms = 0;    // until it listens, when it is started again
-  std::int64_t guardian = 0;   // process without which it ends itself; 0: none
-  std::int64_t process = 0;    // its own
+  std::int64_t boot_ms = 0;   // until it listens, when it is started again
+  std::int64_t guardian = 0;  // process without which it ends itself; 0: none
+  std::int64_t process = 0;   // its own
   static constexpr auto fields() {
     return std::tuple{field("name", &PatientSettings::name),
                       field("port", &PatientSettings::port),

@@ -37,8 +37,7 @@ void set_limits(httplib::Client& client) {
 // The nearest rank: of fewer than a hundred requests the slowest.
 double percentile_99(std::vector<double> values) {
   std::ranges::sort(values);
-  const auto rank =
-      static_cast<std::size_t>(std::ceil(0.99 * static_cast<double>(values.size())));
+  const auto rank = static_cast<std::size_t>(std::ceil(0.99 * static_cast<double>(values.size())));
   return values[rank - 1];
 }
 

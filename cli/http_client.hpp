@@ -1,0 +1,44 @@
+#pragma once
+// The client side of the API, for commands that talk to a running service.
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "topics/json_codec.hpp"
+
+namespace selfheal {
+
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+
+  // The `detail` of a problem, or its body.
+  std::string problem() const;
+};
+
+class HttpClient {
+ public:
+  // `address`: "host:port" or "http://host:port". `token` may be empty; it is sent to that address
+  // alone. Not thread-safe.
+  HttpClient(const std::string& address, std::string token);
+
+  // Fails with unavailable where nobody answers.
+  Result<HttpAnswer> get(const std::string& path) const;
+  Result<HttpAnswer> post(const std::string& path, const std::string& body,
+                          const std::string& content_type = "application/json") const;
+  // A JSON answer of status 2xx. not_found for 404, refused for the other 4xx, else unavailable.
+  Result<Json> get_json(const std::string& path) const;
+
+  const std::string& address() const { return address_; }
+
+ private:
+  std::string address_;
+  std::string token_;
+};
+
+// Spaces, slashes and the like as %XX, for one segment of a path or a value of a query.
+std::string percent_encoded(std::string_view text);
+
+}  // namespace selfheal
