@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cli/assembly.hpp"
-#include "cli/http_client.hpp"
+#include "effects/http_caller.hpp"
 
 namespace selfheal {
 namespace {

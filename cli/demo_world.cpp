@@ -186,7 +186,7 @@ void DemoWorld::kill_patient(const std::string& name) {
 
 Result<void> DemoWorld::ask_patient(const std::string& name, const std::string& path) const {
   const HttpClient client(address_of(places_.ports.at(name)), "");
-  const Result<HttpAnswer> answer = client.post(path, "");
+  const Result<ApiAnswer> answer = client.post(path, "");
   if (!answer) return answer.error();
   if (answer->status == 200) return {};
   return Error{ErrorCode::refused, name + path + ": " + answer->problem()};
