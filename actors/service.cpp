@@ -2,10 +2,16 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <thread>
+
 #include "actors/root_supervisor_actor.hpp"
 
 namespace selfheal {
 namespace {
+
+// How long the threads of actors that have been told to end may take; a step takes its own time.
+constexpr std::chrono::seconds threads_end_within{3};
 
 class ServiceConfig : public caf::actor_system_config {
  public:
@@ -31,7 +37,16 @@ Service::Service(EnvironmentPtr environment)
     : parts_(std::make_unique<Parts>(std::move(environment))) {}
 
 Service::~Service() {
-  if (parts_) parts_->system.await_actors_before_shutdown(false);
+  if (!parts_) return;
+  parts_->system.await_actors_before_shutdown(false);
+  const auto until = std::chrono::steady_clock::now() + threads_end_within;
+  while (parts_->system.detached_actors() > 0 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  if (parts_->system.detached_actors() == 0) return;
+  // The system's destructor would wait for the step, for as long as the step may take.
+  spdlog::info("a step goes on without this process; the next one finds out how it ends");
+  static_cast<void>(parts_.release());
 }
 
 void Service::start() {
