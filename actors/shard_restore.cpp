@@ -101,7 +101,7 @@ Result<void> JournalWalk::take(const RecordView& read,
   JournalRecord record;
   walked.read = &read;
   const Chain before = chain_;
-  walked.acceptance = accept(chain_, read, record);
+  walked.acceptance = accept(chain_, read, record, options_.signatures);
   walked.record = walked.acceptance == Acceptance::unreadable ? nullptr : &record;
   walked.chain = &chain_;
   last_offset_ = read.offset;

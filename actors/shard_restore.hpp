@@ -15,7 +15,8 @@
 namespace selfheal {
 
 struct JournalWalkOptions {
-  bool fold = true;                  // decide again; otherwise only the chain is followed
+  bool fold = true;  // decide again; otherwise only the chain is followed
+  Signatures signatures = Signatures::verify;
   bool tolerate_lost_inputs = true;  // inputs that have expired: go on by the recorded events
 };
 

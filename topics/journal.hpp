@@ -142,7 +142,10 @@ const char* to_string(Acceptance acceptance);
 
 // Applies one record as read from the log. On acceptance the chain has moved; otherwise only
 // journal_next has. `record` receives the decoded record where it could be decoded.
-Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record);
+// Signatures may be left unchecked only by who has checked the same bytes before.
+enum class Signatures : std::uint8_t { verify, verified_before };
+Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
+                  Signatures signatures = Signatures::verify);
 
 // The same for a record that the caller made and signed itself, with its exact body.
 Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord& own,

@@ -109,7 +109,7 @@ TEST(Architecture, DecisionsHaveNoClockThreadRandomnessOrUnorderedWalk) {
 
 // Elsewhere a bounded poll of something that cannot be waited for may pause between two looks.
 TEST(Architecture, NothingSleepsInPlaceOfACondition) {
-  for (const std::string& folder : {"decision", "storage", "api", "actors"}) {
+  for (const std::string folder : {"decision", "storage", "api", "actors"}) {
     for (const std::string& where : matches(folder, "sleep_for|usleep\\(")) {
       ADD_FAILURE() << where << ": wait for a condition instead";
     }

@@ -87,7 +87,11 @@ bool SimulatedOwner::restore() {
     trouble_ = checked.error().context;
     return false;
   }
-  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder());
+  // The audit at the end checks every signature; doing so at each of many restarts would be most of
+  // what a schedule costs.
+  auto walk =
+      std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder(),
+                                    JournalWalkOptions{.signatures = Signatures::verified_before});
   pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
@@ -322,7 +326,7 @@ bool SimulatedOwner::cut() {
                     !inputs_.empty() || follow_up_ || settings_changed_ ||
                     next_due_ms_ <= supply.now_ms;
   if (!work) {
-    if (window_->idle() && world_.dice.chance(0.1)) save();
+    if (window_->idle() && world_.dice.chance(0.5)) save();
     return false;
   }
   while (!inputs_.empty() && supply.inputs.size() < 3) {
