@@ -149,6 +149,10 @@ void try_cut(Self self) {
   const bool held =
       !state.started || state.busy || state.saving || state.stopped || state.waiting_for_settings;
   if (held) return;
+  if (state.draining) {
+    if (state.in_flight == 0) begin_save(self);
+    return;
+  }
   const TimeMs now_ms = state.environment->now_ms();
   if (!state.new_settings.empty()) {
     if (state.in_flight > 0) return;  // the last commit comes back here
@@ -260,6 +264,15 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
         self->state.saving = false;
         self->state.unsaved = false;
         self->state.last_save_ms = self->state.environment->now_ms();
+        if (self->state.draining) {
+          self->state.stopped = true;
+          self->send(self->state.committer, Stop{});
+          return;
+        }
+        try_cut(self);
+      },
+      [self](const Stop&) {
+        self->state.draining = true;
         try_cut(self);
       },
       [self](const Tick& tick) {

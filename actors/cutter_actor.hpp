@@ -28,6 +28,7 @@ struct CutterState {
   bool waiting_for_settings = false;
   bool saving = false;
   bool stopped = false;  // a skip or a failed cut ends this incarnation
+  bool draining = false;  // a clean stop: nothing more is taken
   int in_flight = 0;     // decided, not committed
   SupplyPtr supply;      // fetched and not yet cut
   std::deque<EmbeddedInput> inputs;

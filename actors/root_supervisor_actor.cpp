@@ -105,10 +105,16 @@ root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr e
       [self](const Stop&) -> caf::typed_response_promise<Stop> {
         auto promise = self->make_response_promise<Stop>();
         auto left = std::make_shared<std::size_t>(self->state.shards.size());
+        // Each shard drains and hands its state over; then the store writes the last of it.
         auto one_less = [self, promise, left]() mutable {
           if (--*left > 0) return;
-          promise.deliver(Stop{});
-          end_all(self);
+          self->request(self->state.shared.store, caf::infinite, Stop{})
+              .then(
+                  [self, promise](const Stop&) mutable {
+                    promise.deliver(Stop{});
+                    end_all(self);
+                  },
+                  [promise](const caf::error&) mutable { promise.deliver(Stop{}); });
         };
         for (const shard_supervisor_actor& shard : self->state.shards) {
           self->request(shard, caf::infinite, Stop{})

@@ -66,7 +66,10 @@ def waits_for_a_person():
                      service.command("proposals", "list", "--json").splitlines()]
         waiting = [p for p in proposals if p["state"] == "held"]
         check(len(waiting) == 1, "one proposal waits")
-        service.post(f"/api/proposals/{waiting[0]['id']}/approve", "{}", expect=401)
+        answer = f"/api/proposals/{waiting[0]['id']}/approve"
+        refused = service.post(answer, "{}", expect=403)
+        check(refused["code"] == "CONFIRMATION_REQUIRED", "an answer needs a confirmation")
+        service.post(answer, "{}", expect=401, headers={"x-confirmed": "yes"})
         service.command("approve", waiting[0]["id"], "--reason", "go on")
         closed = service.incident("closed")
         check(closed["id"] == held["id"] and closed["outcome"] == "recovered", "it recovered")
