@@ -219,6 +219,7 @@ committer_actor::behavior_type committer(Self self, EnvironmentPtr environment,
       [self](const Delivery& delivery) { take_delivery(self, delivery); },
       [self](const JournalBatchPtr& batch) { take_read_back(self, *batch); },
       [self](const SavePtr& save) { take_save(self, save); },
+      [self](const Stop&) { end_shard(self, "drained", "", "stopped"); },
   };
 }
 

@@ -10,7 +10,7 @@ using Self = cutter_actor::stateful_pointer<CutterState>;
 
 // The journal accepts ticks up to 2 s ahead of the log's clock; half of that is left for its
 // latency.
-constexpr DurationMs tick_ahead_ms_usual = 1000;
+constexpr DurationMs tick_off_ms_max = 1000;
 // A timer is never set further ahead than this, so that a wrong clock heals by itself.
 constexpr DurationMs sleep_ms_max = 1000;
 
@@ -20,11 +20,13 @@ std::int64_t steady_us() {
       .count();
 }
 
-// The wall clock, held back where it runs ahead of the log's.
+// The wall clock, held to the log's: an owner that is hours ahead must not expire everything, one
+// that is hours behind must not keep every timer of the chain from firing.
 TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();
-  const TimeMs log_now_ms = state.log_time_ms + std::max<TimeMs>(0, now_ms - state.heard_at_ms);
-  return std::min(now_ms, log_now_ms + tick_ahead_ms_usual);
+  const DurationMs since_ms = (steady_us() - state.heard_at_us) / 1000;
+  const TimeMs log_now_ms = state.log_time_ms + since_ms;
+  return std::clamp(now_ms, log_now_ms - tick_off_ms_max, log_now_ms + tick_off_ms_max);
 }
 
 CutLimits current_limits(const CutterState& state) {
@@ -40,12 +42,12 @@ void try_cut(Self self);
 
 void sleep_until_due(Self self) {
   CutterState& state = self->state;
-  const TimeMs now_ms = state.environment->now_ms();
-  TimeMs wake_ms = std::min(state.next_due_ms, now_ms + sleep_ms_max);
+  DurationMs wait_ms = std::min(state.next_due_ms - tick_now(state), sleep_ms_max);
   if (state.unsaved) {
-    wake_ms = std::min(wake_ms, state.last_save_ms + state.environment->save_interval_ms);
+    const TimeMs save_ms = state.last_save_ms + state.environment->save_interval_ms;
+    wait_ms = std::min(wait_ms, save_ms - state.environment->now_ms());
   }
-  const DurationMs wait_ms = std::clamp<DurationMs>(wake_ms - now_ms, 1, sleep_ms_max);
+  wait_ms = std::clamp<DurationMs>(wait_ms, 1, sleep_ms_max);
   self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{++state.timer});
 }
 
@@ -137,9 +139,9 @@ void cut_now(Self self) {
   fetch(self);  // the next inputs come while these are decided on
 }
 
-bool has_work(const CutterState& state, TimeMs now_ms) {
+bool has_work(const CutterState& state, TimeMs tick_ms) {
   return state.supply || !state.inputs.empty() || state.follow_up || state.settings_changed ||
-         state.next_due_ms <= now_ms;
+         state.next_due_ms <= tick_ms;
 }
 
 void try_cut(Self self) {
@@ -147,6 +149,10 @@ void try_cut(Self self) {
   const bool held =
       !state.started || state.busy || state.saving || state.stopped || state.waiting_for_settings;
   if (held) return;
+  if (state.draining) {
+    if (state.in_flight == 0) begin_save(self);
+    return;
+  }
   const TimeMs now_ms = state.environment->now_ms();
   if (!state.new_settings.empty()) {
     if (state.in_flight > 0) return;  // the last commit comes back here
@@ -162,7 +168,7 @@ void try_cut(Self self) {
     return begin_save(self);
   }
   if (state.in_flight >= credit_max) return;
-  if (!has_work(state, now_ms)) {
+  if (!has_work(state, tick_now(state))) {
     fetch(self);
     return sleep_until_due(self);
   }
@@ -211,8 +217,8 @@ void wire(Self self, const CutterWiring& wiring) {
   state.settings = wiring.settings;
   state.settings_changed = wiring.settings_changed;
   state.log_time_ms = wiring.log_time_ms;
-  state.heard_at_ms = state.environment->now_ms();
-  state.last_save_ms = state.heard_at_ms;
+  state.heard_at_us = steady_us();
+  state.last_save_ms = state.environment->now_ms();
   state.unsaved = true;
   state.started = true;
   fetch(self);
@@ -242,7 +248,7 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
       [self](const CreditBack& credit) {
         self->state.in_flight = std::max(0, self->state.in_flight - 1);
         self->state.log_time_ms = credit.log_time_ms;
-        self->state.heard_at_ms = self->state.environment->now_ms();
+        self->state.heard_at_us = steady_us();
         try_cut(self);
       },
       [self](const EffectPtr& effect) {
@@ -258,6 +264,15 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
         self->state.saving = false;
         self->state.unsaved = false;
         self->state.last_save_ms = self->state.environment->now_ms();
+        if (self->state.draining) {
+          self->state.stopped = true;
+          self->send(self->state.committer, Stop{});
+          return;
+        }
+        try_cut(self);
+      },
+      [self](const Stop&) {
+        self->state.draining = true;
         try_cut(self);
       },
       [self](const Tick& tick) {

@@ -28,6 +28,7 @@ struct CutterState {
   bool waiting_for_settings = false;
   bool saving = false;
   bool stopped = false;  // a skip or a failed cut ends this incarnation
+  bool draining = false;  // a clean stop: nothing more is taken
   int in_flight = 0;     // decided, not committed
   SupplyPtr supply;      // fetched and not yet cut
   std::deque<EmbeddedInput> inputs;
@@ -38,9 +39,9 @@ struct CutterState {
   std::int64_t timer = 0;
   bool unsaved = false;
   TimeMs last_save_ms = 0;
-  // The log's clock as last heard: ticks must not run ahead of it.
+  // The log's clock as last heard, and when by a clock that nobody sets.
   TimeMs log_time_ms = 0;
-  TimeMs heard_at_ms = 0;
+  std::int64_t heard_at_us = 0;
   // Work of one record, to cut by time and not by count.
   double record_us = 1.0;
   std::int64_t cut_began_us = 0;

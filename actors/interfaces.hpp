@@ -43,7 +43,9 @@ using committer_actor = caf::typed_actor<
     // What the journal reader has read back.
     caf::reacts_to<JournalBatchPtr>,
     // Changed rows of all stages, on their way to the store.
-    caf::reacts_to<SavePtr>>;
+    caf::reacts_to<SavePtr>,
+    // The shard has been drained: its supervisor may be told.
+    caf::reacts_to<Stop>>;
 
 struct CutterWiring;
 using CutterWiringPtr = std::shared_ptr<const CutterWiring>;
@@ -64,6 +66,8 @@ using cutter_actor = caf::typed_actor<
     caf::reacts_to<NewSettings>,
     // State has been collected; cutting may go on.
     caf::reacts_to<SaveCollected>,
+    // Take nothing more, let what is in flight be committed, and have the state collected.
+    caf::reacts_to<Stop>,
     // A timer.
     caf::reacts_to<Tick>>;
 
@@ -111,7 +115,9 @@ using read_model_actor =
     caf::typed_actor<caf::reacts_to<CommittedPtr>, caf::replies_to<Flush>::with<Flush>>;
 
 // Writes committed state, after relay and read model have caught up with it.
-using store_actor = caf::typed_actor<caf::reacts_to<SavePtr>>;
+using store_actor = caf::typed_actor<caf::reacts_to<SavePtr>,
+                                     // Answered when everything that was handed over is written.
+                                     caf::replies_to<Stop>::with<Stop>>;
 
 // A shard is live: where its answers go, and what had been started before.
 struct AdoptShard {

@@ -16,6 +16,12 @@ namespace {
 
 using Self = root_supervisor_actor::stateful_pointer<RootState>;
 
+std::vector<caf::actor> all_of(const SharedActors& shared) {
+  return {caf::actor_cast<caf::actor>(shared.relay), caf::actor_cast<caf::actor>(shared.read_model),
+          caf::actor_cast<caf::actor>(shared.store), caf::actor_cast<caf::actor>(shared.effects),
+          caf::actor_cast<caf::actor>(shared.bus),   caf::actor_cast<caf::actor>(shared.journal)};
+}
+
 // The order is fixed: whoever is told of a committed record exists before a shard can commit one.
 void start(Self self) {
   RootState& state = self->state;
@@ -31,18 +37,25 @@ void start(Self self) {
   state.shared.journal = spawn_io(system, own, journal_reader, environment);
   state.shared.root = caf::actor_cast<root_supervisor_actor>(self);
   // A shared actor that dies takes the process with it: the journal brings everything back.
-  const std::vector<caf::actor> shared = {caf::actor_cast<caf::actor>(state.shared.relay),
-                                          caf::actor_cast<caf::actor>(state.shared.read_model),
-                                          caf::actor_cast<caf::actor>(state.shared.store),
-                                          caf::actor_cast<caf::actor>(state.shared.effects),
-                                          caf::actor_cast<caf::actor>(state.shared.bus),
-                                          caf::actor_cast<caf::actor>(state.shared.journal)};
-  for (const caf::actor& each : shared) self->monitor(each);
+  for (const caf::actor& each : all_of(state.shared)) self->monitor(each);
   for (std::int64_t shard = 0; shard < environment->partitions; ++shard) {
     state.shards.push_back(
         spawn_io(system, own, shard_supervisor, environment, state.shared, shard));
     self->send(state.shards.back(), Start{});
   }
+}
+
+// The shards have stopped. Threads of their own end only with their actors, and an actor is there
+// for as long as another one's state names it: all of them have to go.
+void end_all(Self self) {
+  for (const shard_supervisor_actor& shard : self->state.shards) {
+    self->send_exit(shard, caf::exit_reason::user_shutdown);
+  }
+  for (const caf::actor& each : all_of(self->state.shared)) {
+    self->demonitor(each);
+    self->send_exit(each, caf::exit_reason::user_shutdown);
+  }
+  self->quit();
 }
 
 void show_shards(Self self) {
@@ -92,8 +105,16 @@ root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr e
       [self](const Stop&) -> caf::typed_response_promise<Stop> {
         auto promise = self->make_response_promise<Stop>();
         auto left = std::make_shared<std::size_t>(self->state.shards.size());
-        auto one_less = [promise, left]() mutable {
-          if (--*left == 0) promise.deliver(Stop{});
+        // Each shard drains and hands its state over; then the store writes the last of it.
+        auto one_less = [self, promise, left]() mutable {
+          if (--*left > 0) return;
+          self->request(self->state.shared.store, caf::infinite, Stop{})
+              .then(
+                  [self, promise](const Stop&) mutable {
+                    promise.deliver(Stop{});
+                    end_all(self);
+                  },
+                  [promise](const caf::error&) mutable { promise.deliver(Stop{}); });
         };
         for (const shard_supervisor_actor& shard : self->state.shards) {
           self->request(shard, caf::infinite, Stop{})

@@ -254,6 +254,10 @@ void end_children(Self self) {
 void fall(Self self, const std::string& kind, const std::string& reason) {
   ShardSupervisorState& state = self->state;
   end_children(self);
+  if (state.stopping) {
+    if (state.stopped.pending()) state.stopped.deliver(Stop{});
+    return;
+  }
   state.environment->metrics->count_restart(kind);
   // The bus or the disk being away is no fault of the shard: it waits, and says so.
   if (kind == "unavailable" || kind == "unknown_delivery" || kind == "exhausted") {
@@ -293,7 +297,9 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
     }
   });
   return {
-      [self](const Start&) { begin(self); },
+      [self](const Start&) {
+        if (!self->state.stopping) begin(self);
+      },
       [self](const ShardFault& fault) {
         if (self->state.children.empty()) return;  // of an incarnation that has ended
         fall(self, fault.kind,
@@ -303,10 +309,14 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
         self->state.wanted_settings = wanted.content;
         if (self->state.cutter) self->send(self->state.cutter, wanted);
       },
-      [self](const Stop&) {
+      [self](const Stop&) -> caf::typed_response_promise<Stop> {
+        auto promise = self->make_response_promise<Stop>();
+        self->state.stopping = true;
+        if (!self->state.live) return promise.deliver(Stop{});
         enter(self, "draining");
-        end_children(self);
-        return Stop{};
+        self->state.stopped = promise;
+        self->send(self->state.cutter, Stop{});
+        return promise;
       },
   };
 }

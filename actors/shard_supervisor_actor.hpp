@@ -31,6 +31,8 @@ struct ShardSupervisorState {
   std::deque<TimeMs> restarts;  // of the last minute
   std::string phase = "restoring";
   bool live = false;
+  bool stopping = false;
+  caf::typed_response_promise<Stop> stopped;
 };
 
 shard_supervisor_actor::behavior_type shard_supervisor(

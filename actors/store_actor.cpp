@@ -21,17 +21,30 @@ void write(Self self, const SavePtr& save) {
   self->state.failing = true;
 }
 
+void done(Self self) {
+  if (--self->state.writing > 0) return;
+  for (auto& promise : self->state.stopping) promise.deliver(Stop{});
+  self->state.stopping.clear();
+}
+
 void flush_then_write(Self self, const SavePtr& save) {
   if (self->state.failing) return;
+  ++self->state.writing;
   const Flush flush{save->changes.shard, save->changes.chain.seq};
-  const auto failed = [save](const caf::error&) {
+  const auto failed = [self, save](const caf::error&) {
     spdlog::warn("shard {}: state was not saved: the relay has ended", save->changes.shard);
+    done(self);
   };
   self->request(self->state.relay, caf::infinite, flush)
       .then(
           [self, save, flush, failed](const Flush&) {
             self->request(self->state.read_model, caf::infinite, flush)
-                .then([self, save](const Flush&) { write(self, save); }, failed);
+                .then(
+                    [self, save](const Flush&) {
+                      write(self, save);
+                      done(self);
+                    },
+                    failed);
           },
           failed);
 }
@@ -43,7 +56,15 @@ store_actor::behavior_type store(Self self, EnvironmentPtr environment, relay_ac
   self->state.environment = std::move(environment);
   self->state.relay = std::move(relay);
   self->state.read_model = std::move(read_model);
-  return {[self](const SavePtr& save) { flush_then_write(self, save); }};
+  return {
+      [self](const SavePtr& save) { flush_then_write(self, save); },
+      [self](const Stop&) -> caf::typed_response_promise<Stop> {
+        auto promise = self->make_response_promise<Stop>();
+        if (self->state.writing == 0) return promise.deliver(Stop{});
+        self->state.stopping.push_back(promise);
+        return promise;
+      },
+  };
 }
 
 }  // namespace selfheal

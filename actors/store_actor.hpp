@@ -10,6 +10,8 @@ struct StoreState {
   relay_actor relay;
   read_model_actor read_model;
   bool failing = false;
+  int writing = 0;
+  std::vector<caf::typed_response_promise<Stop>> stopping;
 };
 
 store_actor::behavior_type store(store_actor::stateful_pointer<StoreState> self,

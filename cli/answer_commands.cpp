@@ -7,6 +7,7 @@
 #include "base/signature.hpp"
 #include "cli/commands.hpp"
 #include "cli/service_source.hpp"
+#include "effects/http_caller.hpp"
 #include "topics/control.hpp"
 #include "topics/routing.hpp"
 #include "topics/topic_table.hpp"
@@ -56,7 +57,7 @@ Result<void> publish(const ServiceConfig& config, const std::string& service,
 }
 
 Result<void> post(const HttpClient& client, const ControlMessage& message) {
-  const Result<HttpAnswer> answer = client.post("/api/control", encode_control(message));
+  const Result<ApiAnswer> answer = client.post("/api/control", encode_control(message));
   if (!answer) return answer.error();
   if (answer->status == 202) return {};
   return Error{answer->status >= 500 ? ErrorCode::unavailable : ErrorCode::refused,

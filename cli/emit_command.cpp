@@ -214,7 +214,7 @@ class HttpTarget : public Target {
 
  private:
   Result<Stored> post(const std::string& body, const std::string& content_type) {
-    const Result<HttpAnswer> answer = client_.post("/api/signals", body, content_type);
+    const Result<ApiAnswer> answer = client_.post("/api/signals", body, content_type);
     if (!answer) return answer.error();
     const Result<Json> json = parse_json(answer->body);
     const bool counted = json && json->is_object() && json->contains("taken");

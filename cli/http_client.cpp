@@ -9,7 +9,7 @@ namespace {
 constexpr int connect_seconds = 3;
 constexpr int answer_seconds = 20;
 
-Error error_of(const HttpAnswer& answer, const std::string& path) {
+Error error_of(const ApiAnswer& answer, const std::string& path) {
   const std::string text = path + ": " + answer.problem();
   if (answer.status == 404) return {ErrorCode::not_found, text};
   if (answer.status >= 400 && answer.status < 500) return {ErrorCode::refused, text};
@@ -18,7 +18,7 @@ Error error_of(const HttpAnswer& answer, const std::string& path) {
 
 }  // namespace
 
-std::string HttpAnswer::problem() const {
+std::string ApiAnswer::problem() const {
   const Result<Json> json = parse_json(body);
   if (json && json->is_object() && json->contains("detail")) return json->value("detail", "");
   return "status " + std::to_string(status) + " " + body.substr(0, 200);
@@ -35,7 +35,7 @@ HttpClient::HttpClient(const std::string& address, std::string token)
   while (address_.ends_with('/')) address_.pop_back();
 }
 
-Result<HttpAnswer> HttpClient::get(const std::string& path) const {
+Result<ApiAnswer> HttpClient::get(const std::string& path) const {
   httplib::Client client(address_);
   client.set_connection_timeout(connect_seconds);
   client.set_read_timeout(answer_seconds);
@@ -46,10 +46,10 @@ Result<HttpAnswer> HttpClient::get(const std::string& path) const {
                                              httplib::to_string(answer.error()) +
                                              "); is the service running there?"};
   }
-  return HttpAnswer{answer->status, answer->body};
+  return ApiAnswer{answer->status, answer->body};
 }
 
-Result<HttpAnswer> HttpClient::post(const std::string& path, const std::string& body,
+Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& body,
                                     const std::string& content_type) const {
   httplib::Client client(address_);
   client.set_connection_timeout(connect_seconds);
@@ -61,32 +61,16 @@ Result<HttpAnswer> HttpClient::post(const std::string& path, const std::string& 
                                              httplib::to_string(answer.error()) +
                                              "); is the service running there?"};
   }
-  return HttpAnswer{answer->status, answer->body};
+  return ApiAnswer{answer->status, answer->body};
 }
 
 Result<Json> HttpClient::get_json(const std::string& path) const {
-  const Result<HttpAnswer> answer = get(path);
+  const Result<ApiAnswer> answer = get(path);
   if (!answer) return answer.error();
   if (answer->status >= 300) return error_of(*answer, path);
   Result<Json> json = parse_json(answer->body);
   if (!json) return Error{ErrorCode::unavailable, path + ": the answer is not JSON"};
   return json;
-}
-
-std::string percent_encoded(std::string_view text) {
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  std::string encoded;
-  for (const char each : text) {
-    const auto byte = static_cast<unsigned char>(each);
-    const bool plain = (byte < 0x80 && std::isalnum(byte) != 0) || each == '-' || each == '_' ||
-                       each == '.' || each == '~';
-    if (plain) {
-      encoded += each;
-    } else {
-      encoded += {'%', digits[byte >> 4], digits[byte & 15]};
-    }
-  }
-  return encoded;
 }
 
 }  // namespace selfheal

@@ -10,7 +10,7 @@
 
 namespace selfheal {
 
-struct HttpAnswer {
+struct ApiAnswer {
   int status = 0;
   std::string body;
 
@@ -25,8 +25,8 @@ class HttpClient {
   HttpClient(const std::string& address, std::string token);
 
   // Fails with unavailable where nobody answers.
-  Result<HttpAnswer> get(const std::string& path) const;
-  Result<HttpAnswer> post(const std::string& path, const std::string& body,
+  Result<ApiAnswer> get(const std::string& path) const;
+  Result<ApiAnswer> post(const std::string& path, const std::string& body,
                           const std::string& content_type = "application/json") const;
   // A JSON answer of status 2xx. not_found for 404, refused for the other 4xx, else unavailable.
   Result<Json> get_json(const std::string& path) const;
@@ -37,8 +37,5 @@ class HttpClient {
   std::string address_;
   std::string token_;
 };
-
-// Spaces, slashes and the like as %XX, for one segment of a path or a value of a query.
-std::string percent_encoded(std::string_view text);
 
 }  // namespace selfheal

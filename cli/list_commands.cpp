@@ -6,6 +6,7 @@
 #include "cli/incident_story.hpp"
 #include "cli/service_source.hpp"
 #include "config/yaml_reader.hpp"
+#include "effects/http_caller.hpp"
 
 namespace selfheal {
 namespace {

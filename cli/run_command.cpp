@@ -2,8 +2,7 @@
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
-#include <chrono>
-#include <thread>
+#include <cstdlib>
 
 #include "actors/service.hpp"
 #include "api/http_server.hpp"
@@ -11,6 +10,8 @@
 
 namespace selfheal {
 namespace {
+
+constexpr DurationMs stop_wait_ms = 2000;
 
 // Blocks SIGTERM, SIGINT and SIGHUP in every thread started after it, so that one thread can wait
 // for them.
@@ -108,7 +109,13 @@ Exit run(const ConfigOptions& options) {
   }
   server.stop();
   service.stop();
-  return Exit::done;
+  const Result<void> written = environment.store->flush();
+  if (!written) spdlog::warn("{}", written.error().context);
+  static_cast<void>(environment.log->flush(stop_wait_ms));
+  // Steps that still run belong to their shims and are found again at the next start: their threads
+  // are not waited for, and everything that has to last has been written.
+  std::cout.flush();
+  std::_Exit(static_cast<int>(Exit::done));
 }
 
 }  // namespace

@@ -84,7 +84,7 @@ Result<Json> ServiceSource::get(const std::string& path) const {
   ApiResponse answer{.status = 500};
   route_request(*stopped_, {.target = path}, [&](ApiResponse each) { answer = std::move(each); });
   if (answer.status == 200) return parse_json(answer.body);
-  const std::string why = HttpAnswer{answer.status, answer.body}.problem();
+  const std::string why = ApiAnswer{answer.status, answer.body}.problem();
   return Error{answer.status == 404 ? ErrorCode::not_found : ErrorCode::internal,
                path + ": " + why};
 }

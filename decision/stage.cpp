@@ -21,6 +21,7 @@ void Stage::receive(Token& token) {
     evolve(token.events[k],
            {token.facts.shard, token.facts.seq, static_cast<std::int64_t>(k), token.cut.tick_ms});
   }
+  if (next_due_ms() <= token.cut.tick_ms) token.timer_was_due = true;
   decide(token);
   own_end_ = token.events.size();
   token.due_at(next_due_ms());

@@ -56,6 +56,7 @@ class Token {
   std::vector<WatchedSample> watched;
   std::uint64_t touched_digest = 0;  // over the series rows that this cut changed
   TimeMs next_due_ms = no_due;       // earliest timer of any stage after this cut
+  bool timer_was_due = false;        // time alone may have moved some stage's state
 
   static constexpr TimeMs no_due = INT64_MAX;
 

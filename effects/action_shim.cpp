@@ -100,9 +100,9 @@ StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_des
 
 StepResult call_step(const StepOrder& order, const Secrets& secrets) {
   const HttpCall& call = order.what.http[0];
-  // Attempts share the key: a target that has seen one of them answers the next the same way.
-  const std::string key =
-      order.action_id + "-" + std::to_string(order.step) + (order.rollback ? "-rollback" : "");
+  // Attempts share the key: a target that has seen one of them answers the next the same way. So do
+  // the steps of a run; undoing is another action.
+  const std::string key = order.action_id + (order.rollback ? "-rollback" : "");
   const HttpAnswer answer = call_http(call, {{"Idempotency-Key", key}}, effect_limit_ms(order));
   const std::string wrong = why_unexpected(call, answer);
   StepResult result = result_of(order, wrong.empty() ? "ok" : "failed", "");

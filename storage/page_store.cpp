@@ -102,6 +102,12 @@ class RocksPageStore : public PageStore {
     return scan(rows_prefix + prefix, prefix.size());
   }
 
+  Result<void> flush() override {
+    const rocksdb::Status status = database_->Flush(rocksdb::FlushOptions());
+    if (!status.ok()) return from_status(status, "flushing state in " + folder_);
+    return {};
+  }
+
  private:
   Result<void> commit(rocksdb::WriteBatch& batch) {
     rocksdb::WriteOptions options;

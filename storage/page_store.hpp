@@ -46,6 +46,9 @@ class PageStore {
                                   const std::vector<std::string>& erases) = 0;
   virtual Result<std::vector<std::pair<std::string, std::string>>> load_rows(
       const std::string& prefix) = 0;
+  // Everything written so far survives the end of the process. Without it a restart reads more of
+  // the journal, and nothing else.
+  virtual Result<void> flush() { return {}; }
 };
 
 // Twin for the simulator: crash() forgets nothing, because a write is atomic and committed at once;

@@ -319,7 +319,9 @@ std::string Approver::why_refused(const Token& token, const ControlMessage& mess
   }
   if (key->role != "operator" && key->role != "admin") return "the key's role may not answer";
   if (message.nonce.size() < 16) return "the nonce is missing";
-  if (nonces_.find(message.nonce) != nullptr) return "the message was used before";
+  // Not whether the row is there: when old rows are dropped must make no difference.
+  const NonceRow* used = nonces_.find(message.nonce);
+  if (used != nullptr && used->until_ms >= token.cut.tick_ms) return "the message was used before";
   if (message.time_ms < token.cut.tick_ms - control_age_ms_max ||
       message.time_ms > token.cut.tick_ms + control_age_ms_max) {
     return "the message is older or newer than ten minutes";

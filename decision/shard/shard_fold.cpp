@@ -95,7 +95,7 @@ JournalRecord batch_of(const Chain& chain, const Token& token) {
 
 bool is_empty(const Token& token) {
   return token.cut.records() == 0 && token.cut.inputs.empty() && token.events.empty() &&
-         token.touched_digest == 0 && !token.settings_changed;
+         token.touched_digest == 0 && !token.settings_changed && !token.timer_was_due;
 }
 
 }  // namespace selfheal

@@ -41,9 +41,11 @@ int main(int argc, char** argv) {
     if (done % 1000 == 999) std::cerr << done + 1 << " schedules" << std::endl;
     if (report.findings.empty()) continue;
     ++bad;
-    std::cout << "seed " << each << ": " << report.findings.front() << " ("
-              << report.findings.size() << " findings)\n  again: selfheal_simulate --seed " << each
-              << " --schedules 1\n";
+    std::cout << "seed " << each << ", " << report.findings.size() << " findings:\n";
+    for (const std::string& finding : report.findings) {
+      std::cout << "  " << finding.substr(0, 3000) << "\n";
+    }
+    std::cout << "  again: selfheal_simulate --seed " << each << " --schedules 1" << std::endl;
     if (bad >= 10) break;
   }
   std::cout << done << " schedules, " << bad << " with findings; " << sum.incidents

@@ -1,5 +1,7 @@
 #include "tests/simulation/simulated_owner.hpp"
 
+#include <algorithm>
+
 #include "base/signature.hpp"
 #include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
@@ -140,7 +142,11 @@ bool SimulatedOwner::claim() {
     return true;
   }
   const Result<OffsetRange> range = world_.log.range(where);
-  if (range->end <= walk_->chain().journal_next) return false;
+  if (range->end <= walk_->chain().journal_next) {
+    // The append may have been refused: nothing says so to who has crashed since.
+    if (world_.log.pending() == 0) claimed_pending_ = false;
+    return false;
+  }
   bool seen = false;
   bool mine = false;
   const Result<void> read =
@@ -177,10 +183,10 @@ bool SimulatedOwner::claim() {
   fold_->configure(settings_);
   const auto partition = static_cast<std::int32_t>(shard_);
   journal_ = std::move(world_.log.open(where, chain.journal_next, [] {}).value());
-  signals_ =
-      std::move(world_.log.open({world_.topics.signals, partition}, chain.signals_next, [] {}).value());
-  control_ =
-      std::move(world_.log.open({world_.topics.control, partition}, chain.control_next, [] {}).value());
+  signals_ = std::move(
+      world_.log.open({world_.topics.signals, partition}, chain.signals_next, [] {}).value());
+  control_ = std::move(
+      world_.log.open({world_.topics.control, partition}, chain.control_next, [] {}).value());
   world_.target.raise_fence(shard_, chain.epoch);
   for (const auto& stage : fold_->stages()) {
     const auto* runner = dynamic_cast<const Runner*>(stage.get());
@@ -311,7 +317,7 @@ bool SimulatedOwner::cut() {
   supply.signals_at_end = signals_->at_end();
   supply.control_at_end = control_->at_end();
   // An owner with a wrong clock holds itself to the log's, as the cutter does.
-  supply.now_ms = std::min(clock_ms(), std::max(log_time_ms_, world_.now_ms) + 1000);
+  supply.now_ms = std::clamp(clock_ms(), world_.now_ms - 1000, world_.now_ms + 1000);
   const bool work = !supply.signals.records.empty() || !supply.control.records.empty() ||
                     !inputs_.empty() || follow_up_ || settings_changed_ ||
                     next_due_ms_ <= supply.now_ms;

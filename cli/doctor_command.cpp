@@ -1,0 +1,137 @@
+// `selfheal doctor`: checks what the service needs, and says what to do where it does not hold.
+#include <filesystem>
+#include <fstream>
+
+#include "cli/commands.hpp"
+#include "config/keys.hpp"
+#include "topics/topic_table.hpp"
+
+namespace selfheal {
+namespace {
+
+struct Finding {
+  std::string check;
+  bool holds = true;
+  std::string found;
+  std::string remedy;
+};
+
+Finding check_disk(const ServiceConfig& config) {
+  Finding finding{.check = "data_dir can be written"};
+  finding.found = config.data_dir;
+  finding.remedy = "make the folder writable, or name another data_dir";
+  std::error_code failure;
+  std::filesystem::create_directories(config.data_dir, failure);
+  const std::string probe = config.data_dir + "/.doctor";
+  std::ofstream stream(probe);
+  stream << "x";
+  stream.close();
+  finding.holds = !failure && stream.good();
+  std::filesystem::remove(probe, failure);
+  return finding;
+}
+
+Finding check_space(const ServiceConfig& config) {
+  constexpr std::uintmax_t bytes_min = 256ULL << 20;
+  Finding finding{.check = "space in data_dir"};
+  finding.remedy = "free at least 256 MiB: with a full disk the service stops acting";
+  std::error_code failure;
+  const auto space = std::filesystem::space(config.data_dir, failure);
+  finding.holds = !failure && space.available >= bytes_min;
+  finding.found = failure ? failure.message() : std::to_string(space.available >> 20) + " MiB";
+  return finding;
+}
+
+Finding check_settings(const ServiceConfig& config) {
+  Finding finding{.check = "playbooks, policies, graph and keys"};
+  const Result<Settings> settings = build_settings(config);
+  finding.holds = settings.has_value();
+  finding.found = settings ? std::to_string(settings->playbooks.size()) + " playbooks, " +
+                                 std::to_string(settings->policies.size()) + " policies, " +
+                                 std::to_string(settings->graph.services.size()) + " services"
+                           : settings.error().context;
+  finding.remedy = "selfheal config check names the file and the line";
+  return finding;
+}
+
+Finding check_operator(const ServiceConfig& config) {
+  Finding finding{.check = "somebody can approve"};
+  finding.remedy = "selfheal keys new --role operator NAME";
+  const Result<std::vector<PublicKey>> keys = list_keys(config.keys_dir);
+  finding.holds = false;
+  finding.found = keys ? "no operator key in " + config.keys_dir : keys.error().context;
+  if (!keys) return finding;
+  for (const PublicKey& key : *keys) {
+    if (key.role != "operator" && key.role != "admin") continue;
+    finding.holds = true;
+    finding.found = "key " + key.name;
+  }
+  return finding;
+}
+
+// The bus: reachable, with every topic and enough partitions, and a journal that keeps what it
+// says.
+std::vector<Finding> check_bus(const ServiceConfig& config) {
+  std::vector<Finding> findings;
+  if (config.bus.kind != "kafka") {
+    return {{"bus", true, "embedded in " + data_folders(config).bus, ""}};
+  }
+  const Result<std::shared_ptr<Log>> log = open_log(config);
+  const Result<void> answer = log ? (*log)->ping(5000) : Result<void>(log.error());
+  findings.push_back({"kafka answers", answer.has_value(),
+                      answer ? config.bus.brokers : answer.error().context,
+                      "start it, or correct bus.brokers"});
+  if (!answer) return findings;
+  for (const TopicSpec& spec :
+       topic_specs(config.topics.prefix, static_cast<std::int32_t>(config.topics.partitions))) {
+    const Result<std::int32_t> partitions = (*log)->partitions(spec.name);
+    const bool holds = partitions && *partitions >= spec.partitions;
+    findings.push_back(
+        {"topic " + spec.name, holds,
+         partitions ? std::to_string(*partitions) + " partitions" : partitions.error().context,
+         "selfheal topics create"});
+  }
+  return findings;
+}
+
+Exit doctor(const ConfigOptions& options, bool json) {
+  const Result<LoadedConfig> loaded = load(options);
+  if (!loaded) return fail(loaded.error());
+  const ServiceConfig& config = loaded->config;
+  std::vector<Finding> findings = {check_disk(config), check_space(config), check_settings(config),
+                                   check_operator(config)};
+  for (Finding& finding : check_bus(config)) findings.push_back(std::move(finding));
+  bool all = true;
+  bool reachable = true;
+  for (const Finding& finding : findings) {
+    all = all && finding.holds;
+    if (finding.check == "kafka answers") reachable = finding.holds;
+    if (json) {
+      print_line(Json{{"check", finding.check},
+                      {"holds", finding.holds},
+                      {"found", finding.found},
+                      {"remedy", finding.holds ? "" : finding.remedy}});
+      continue;
+    }
+    std::cout << (finding.holds ? "ok    " : "WRONG ") << finding.check << ": " << finding.found
+              << "\n";
+    if (!finding.holds) std::cout << "      -> " << finding.remedy << "\n";
+  }
+  if (!reachable) return Exit::unreachable;
+  return all ? Exit::done : Exit::did_not_hold;
+}
+
+}  // namespace
+
+void add_doctor_command(CLI::App& application, Action& action) {
+  CLI::App* command = application.add_subcommand(
+      "doctor", "Checks bus, settings, disk and keys, and says what to do");
+  auto options = std::make_shared<ConfigOptions>();
+  auto json = std::make_shared<bool>(false);
+  add_config_options(*command, *options);
+  command->add_flag("--json", *json, "One object a line");
+  command->callback(
+      [&action, options, json] { action = [options, json] { return doctor(*options, *json); }; });
+}
+
+}  // namespace selfheal

@@ -1,0 +1,127 @@
+"""The service on the embedded bus, as a newcomer runs it."""
+import json
+import os
+
+from support import Service, check, run, wait_for
+
+FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
+
+
+def heals_and_proves_it():
+    service = Service()
+    try:
+        service.start()
+        service.get("/healthz")
+        wait_for("readyz", lambda: service.get("/readyz", expect=None).get("status") is not None)
+        answer = service.post("/api/signals", FAILURE + "\n{broken\n")
+        check(answer["taken"] == 1 and len(answer["refused"]) == 1, "one line taken, one refused")
+        incident = service.incident("closed")
+        check(incident["outcome"] == "recovered", "the service recovered")
+        check(len(service.effect_lines()) == 1, "the restart ran once")
+        story = json.loads(service.command("incidents", "show", incident["id"], "--json"))
+        types = [entry["type"] for entry in story["timeline"]]
+        for wanted in ["incident_opened", "proposal", "verdict", "run_intent", "run_started",
+                       "step_finished", "run_finished", "outcome", "learned", "incident_closed"]:
+            check(wanted in types, f"the story tells of {wanted}")
+        check("self_heal_runs_total" in service.get("/metrics"), "metrics are shown")
+        # The same signal again: one id counts once.
+        service.post("/api/signals", FAILURE)
+        service.post("/api/signals", json.dumps({"type": "metric", "service": "payments",
+                                                 "metric": "up", "value": 1}))
+        service.stop()
+        replay = json.loads(service.command("replay", "--json"))
+        check(replay["differing"] == 0 and replay["compared"] > 8, f"replay is equal: {replay}")
+        audit = json.loads(service.command("audit", "verify", "--deep", "--json"))
+        check(audit["holds"] and audit["claims"] >= 2, "the audit holds")
+        check(len(service.incidents_stopped()) == 1, "one incident, read from the stopped folder")
+    finally:
+        service.close()
+
+
+def survives_kill_and_takes_up_its_run():
+    service = Service(step_seconds=2)
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        wait_for("the step to begin", service.effect_lines)
+        service.kill()
+        service.start()
+        incident = service.incident("closed")
+        check(incident["outcome"] == "recovered", "the story went on after kill -9")
+        check(len(service.effect_lines()) == 1, "the step was not run twice")
+        service.stop()
+        check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
+    finally:
+        service.close()
+
+
+def waits_for_a_person():
+    service = Service(automatic=False)
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        held = service.incident("held_for_person")
+        check(not service.effect_lines(), "nothing is touched before the approval")
+        proposals = [json.loads(line) for line in
+                     service.command("proposals", "list", "--json").splitlines()]
+        waiting = [p for p in proposals if p["state"] == "held"]
+        check(len(waiting) == 1, "one proposal waits")
+        answer = f"/api/proposals/{waiting[0]['id']}/approve"
+        refused = service.post(answer, "{}", expect=403)
+        check(refused["code"] == "CONFIRMATION_REQUIRED", "an answer needs a confirmation")
+        service.post(answer, "{}", expect=401, headers={"x-confirmed": "yes"})
+        service.command("approve", waiting[0]["id"], "--reason", "go on")
+        closed = service.incident("closed")
+        check(closed["id"] == held["id"] and closed["outcome"] == "recovered", "it recovered")
+        check(closed["approved_by"] == "operator", "the approver is in the record")
+        check(len(service.effect_lines()) == 1, "it ran once")
+        service.stop()
+    finally:
+        service.close()
+
+
+def observes_only():
+    service = Service(mode="observe")
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        service.incident("observed")
+        check(not service.effect_lines(), "nothing is touched while observing")
+        service.stop()
+    finally:
+        service.close()
+
+
+def finds_one_changed_byte():
+    service = Service()
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        service.incident("closed")
+        service.stop()
+        exported = service.command("audit", "export")
+        good = service.write("good.ndjson", exported)
+        service.command("audit", "verify", good, config=False)
+        at = exported.index("service_down")
+        bad = service.write("bad.ndjson", exported[:at] + "Service_down"[:1] + exported[at + 1:])
+        shown = service.command("audit", "verify", bad, "--json", config=False, expect=1)
+        check("offset" in json.loads(shown)["first_bad"], "the first bad record is named")
+    finally:
+        service.close()
+
+
+def says_what_is_wrong():
+    service = Service()
+    try:
+        service.write("service.yaml", "bus: {kind: embedded}\nmoed: execute\n")
+        service.command("run", expect=2)
+        service.command("config", "check", service.config, config=False, expect=2)
+    finally:
+        service.close()
+
+
+Service.incidents_stopped = lambda self: self.command(
+    "incidents", "list", "--json", "--data-dir", os.path.join(self.folder, "data")).splitlines()
+
+run(heals_and_proves_it, survives_kill_and_takes_up_its_run, waits_for_a_person, observes_only,
+    finds_one_changed_byte, says_what_is_wrong)

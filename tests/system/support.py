@@ -1,0 +1,212 @@
+"""What the system tests share: a service in a temporary folder, as a user would run it.
+
+Everything is on loopback and on free ports; every process is ended by its id. Waiting is always for a
+condition, with a deadline.
+"""
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+PROGRAM = os.environ.get("SELFHEAL_PROGRAM", "build/release/selfheal")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what, condition, seconds=30):
+    """The first true value of condition(), or a failure that says what was waited for."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"timed out waiting for {what}")
+        time.sleep(0.05)
+
+
+def check(holds, what):
+    if not holds:
+        raise AssertionError(what)
+    print("ok:", what)
+
+
+PLAYBOOK = """\
+name: restart_service
+title: Restart service
+risk: {risk}
+auto_approve: {automatic}
+triggers: [service_down]
+effect: {effect}
+prior: {{mean: 0.9, weight: 8}}
+steps:
+  - name: restart
+    run:
+      argv: [/bin/sh, {script}, "{{{{service}}}}"]
+      timeout: 20s
+verify:
+  - {{run: {{argv: [/usr/bin/test, -e, {healed}]}}, within: 15s}}
+"""
+
+SCRIPT = """\
+# Leaves one line a run, so that "once" can be counted; takes a moment, so that it can be interrupted.
+echo "$SELF_HEAL_ACTION_ID $SELF_HEAL_ATTEMPT $1" >> {effects}
+sleep {seconds}
+touch {healed}
+"""
+
+GRAPH = """\
+services:
+  - {name: checkout, risk_tier: high, depends_on: [payments]}
+  - {name: payments, risk_tier: high}
+  - {name: other, risk_tier: low}
+"""
+
+POLICIES = """\
+- action: self_heal_execute
+  decision: allow
+  conditions: {impact: [low, medium], blast_radius: {lte: 2}, confidence: {gte: 0.7}, change_window: True}
+"""
+
+
+class Service:
+    """A configured service; start() and kill() as often as wanted."""
+
+    def __init__(self, bus="embedded", brokers="", effect="idempotent", automatic=True,
+                 step_seconds=0.3, mode="execute", partitions=2):
+        self.folder = tempfile.mkdtemp(prefix="selfheal-system.")
+        self.process = None
+        self.port = free_port()
+        self.effects = os.path.join(self.folder, "effects")
+        self.healed = os.path.join(self.folder, "healed")
+        os.mkdir(os.path.join(self.folder, "playbooks"))
+        script = self.write("restart.sh", SCRIPT.format(effects=self.effects, healed=self.healed,
+                                                        seconds=step_seconds))
+        self.write("playbooks/restart_service.yaml",
+                   PLAYBOOK.format(risk="low" if automatic else "moderate",
+                                   automatic=str(automatic).lower(), effect=effect, script=script,
+                                   healed=self.healed))
+        self.write("graph.yaml", GRAPH)
+        self.write("policies.yaml", POLICIES)
+        prefix = "t" + os.path.basename(self.folder).split(".")[-1].lower().replace("_", "x")
+        self.prefix = prefix
+        self.config = self.write("service.yaml", f"""\
+bus: {{kind: {bus}, brokers: "{brokers}"}}
+topics: {{prefix: {prefix}, partitions: {partitions}}}
+data_dir: {self.folder}/data
+http: {{listen: "127.0.0.1:{self.port}"}}
+mode: {mode}
+playbooks_dir: playbooks
+policies_file: policies.yaml
+graph_file: graph.yaml
+run: {{probe_interval: 250ms}}
+limits: {{backoff_base: 1s}}
+""")
+
+    def write(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as file:
+            file.write(text)
+        return path
+
+    def command(self, *arguments, expect=0, stdin=None, config=True):
+        words = [PROGRAM, *arguments]
+        if config:
+            words += ["--config", self.config]
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
+        if expect is not None and done.returncode != expect:
+            raise AssertionError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start(self, environment=None):
+        self.log = open(os.path.join(self.folder, "service.log"), "a")
+        self.process = subprocess.Popen([PROGRAM, "run", "--config", self.config],
+                                        stdout=subprocess.PIPE, stderr=self.log, text=True,
+                                        env={**os.environ, **(environment or {})})
+        line = self.process.stdout.readline()
+        if not line.startswith("ready"):
+            self.process.wait(10)
+            raise AssertionError(f"no ready line but {line!r}; see\n" + self.logs())
+        return line
+
+    def logs(self):
+        with open(os.path.join(self.folder, "service.log")) as file:
+            return file.read()[-5000:]
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(20)
+        if code != 0:
+            raise AssertionError(f"SIGTERM: exit {code}\n" + self.logs())
+
+    def get(self, path, expect=200):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read().decode()
+        if expect is not None and answer.status != expect:
+            raise AssertionError(f"GET {path}: {answer.status} {body}")
+        return json.loads(body) if "json" in (answer.getheader("content-type") or "") else body
+
+    def post(self, path, body, expect=202, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("POST", path, body, headers or {})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        if expect is not None and answer.status != expect:
+            raise AssertionError(f"POST {path}: {answer.status} {text}")
+        return json.loads(text) if text else None
+
+    def incidents(self):
+        listed = self.command("incidents", "list", "--json")
+        return [json.loads(line) for line in listed.splitlines()]
+
+    def incident(self, state, seconds=40):
+        def found():
+            for incident in self.incidents():
+                if incident.get("state") == state:
+                    return incident
+        try:
+            return wait_for(f"an incident in state {state}", found, seconds)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}; there are {self.incidents()}\n{self.logs()}") from None
+
+    def effect_lines(self):
+        try:
+            with open(self.effects) as file:
+                return file.read().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def run(*tests):
+    """Runs the tests of a file; exit 1 where one fails."""
+    code = 0
+    for test in tests:
+        print("==", test.__name__, flush=True)
+        try:
+            test()
+        except Exception as failure:  # noqa: BLE001 - every failure is reported the same way
+            print("FAILED:", test.__name__, failure, flush=True)
+            code = 1
+    sys.exit(code)
