@@ -316,8 +316,9 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
       const std::shared_ptr<HttpState> state = weak.lock();
       if (!state) return;
       // Later: this may run while mutex_ is held.
-      asio::post(state->io_, [state, number, bytes, failed = static_cast<bool>(failure)] {
-        state->written(number, bytes, failed);
+      HttpState* here = state.get();
+      asio::post(here->io_, [here, number, bytes, failed = static_cast<bool>(failure)] {
+        here->written(number, bytes, failed);
       });
     });
   }
@@ -352,7 +353,9 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
         const std::lock_guard lock(state->mutex_);
         if (state->streams_.empty()) return;
       }
-      asio::post(state->io_, [state, text = event_text(decision)] { state->broadcast(text); });
+      // Not by shared_ptr: what waits in io_ must not keep io_ itself alive.
+      HttpState* here = state.get();
+      asio::post(here->io_, [here, text = event_text(decision)] { here->broadcast(text); });
     });
   }
 

@@ -54,7 +54,10 @@ void take(const SignalBatch& batch, std::string_view piece, std::int64_t first_l
     intake.taken.push_back({line, std::string(signal.service), std::move(text)});
   }
   for (const DecodeFailure& failure : batch.failures) {
-    intake.refused.push_back({failure.line < 0 ? 0 : first_line + failure.line, failure.reason});
+    // A single line fails as a whole; it is a line all the same.
+    const std::int64_t whole = framed ? 0 : first_line;
+    intake.refused.push_back(
+        {failure.line < 0 ? whole : first_line + failure.line, failure.reason});
   }
 }
 

@@ -46,10 +46,12 @@ services:
 
 constexpr const char* policies_text = R"(- action: self_heal_execute
   decision: allow
-  conditions: {impact: [low, medium], blast_radius: {lte: 2}, confidence: {gte: 0.7}, change_window: True}
+  conditions:
+    {impact: [low, medium], blast_radius: {lte: 2}, confidence: {gte: 0.7}, change_window: True}
 - action: self_heal_execute_proactive
   decision: allow
-  conditions: {impact: [low, medium], blast_radius: {lte: 2}, confidence: {gte: 0.8}, change_window: True}
+  conditions:
+    {impact: [low, medium], blast_radius: {lte: 2}, confidence: {gte: 0.8}, change_window: True}
 )";
 
 constexpr const char* scale_up_text = R"(name: scale_up_instances

@@ -50,7 +50,7 @@ Result<ApiAnswer> HttpClient::get(const std::string& path) const {
 }
 
 Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& body,
-                                    const std::string& content_type) const {
+                                   const std::string& content_type) const {
   httplib::Client client(address_);
   client.set_connection_timeout(connect_seconds);
   client.set_read_timeout(answer_seconds);

@@ -27,7 +27,7 @@ class HttpClient {
   // Fails with unavailable where nobody answers.
   Result<ApiAnswer> get(const std::string& path) const;
   Result<ApiAnswer> post(const std::string& path, const std::string& body,
-                          const std::string& content_type = "application/json") const;
+                         const std::string& content_type = "application/json") const;
   // A JSON answer of status 2xx. not_found for 404, refused for the other 4xx, else unavailable.
   Result<Json> get_json(const std::string& path) const;
 
