@@ -2,17 +2,10 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
-#include <chrono>
-#include <thread>
-
 #include "actors/root_supervisor_actor.hpp"
 
 namespace selfheal {
 namespace {
-
-// How long the threads of actors that have been told to end may take; a step takes its own time.
-constexpr std::chrono::seconds threads_end_within{3};
 
 class ServiceConfig : public caf::actor_system_config {
  public:
@@ -27,14 +20,9 @@ class ServiceConfig : public caf::actor_system_config {
 struct Service::Parts {
   explicit Parts(EnvironmentPtr given)
       : environment(std::move(given)), system(config), board(std::make_shared<ShardBoard>()) {}
-  // Those of our actors; the system has some of its own.
-  std::size_t threads() {
-    return system.detached_actors() - std::min(system.detached_actors(), system_threads);
-  }
   EnvironmentPtr environment;
   ServiceConfig config;
   caf::actor_system system;
-  std::size_t system_threads = system.detached_actors();
   std::shared_ptr<ShardBoard> board;
   root_supervisor_actor root;
 };
@@ -43,16 +31,7 @@ Service::Service(EnvironmentPtr environment)
     : parts_(std::make_unique<Parts>(std::move(environment))) {}
 
 Service::~Service() {
-  if (!parts_) return;
-  parts_->system.await_actors_before_shutdown(false);
-  const auto until = std::chrono::steady_clock::now() + threads_end_within;
-  while (parts_->threads() > 0 && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  if (parts_->threads() == 0) return;
-  // The system's destructor would wait for the step, for as long as the step may take.
-  spdlog::info("a step goes on without this process; the next one finds out how it ends");
-  static_cast<void>(parts_.release());
+  if (parts_) parts_->system.await_actors_before_shutdown(false);
 }
 
 void Service::start() {
