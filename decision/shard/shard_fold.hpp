@@ -49,9 +49,9 @@ std::uint64_t state_hash_after(const Chain& chain, const Token& token);
 // The batch that records a decided token as the chain's next record.
 JournalRecord batch_of(const Chain& chain, const Token& token);
 
-// True where a decided token changed nothing and took nothing: it is dropped, not journaled. A cut in
-// which a timer was due is never dropped: time alone may have moved what a stage remembers (how long
-// a condition has held), and a replay only sees the ticks that are in the journal.
+// True where a decided token changed nothing and took nothing: it is dropped, not journaled. A cut
+// in which a timer was due is never dropped: time alone may have moved what a stage remembers (how
+// long a condition has held), and a replay only sees the ticks that are in the journal.
 bool is_empty(const Token& token);
 
 }  // namespace selfheal
