@@ -61,6 +61,11 @@ Finding check_operator(const ServiceConfig& config) {
   finding.holds = false;
   finding.found = keys ? "no operator key in " + config.keys_dir : keys.error().context;
   if (!keys) return finding;
+  if (keys->empty()) {
+    // Nothing is wrong with a new installation: the first start makes a key and says where.
+    finding.holds = true;
+    finding.found = "no key yet: selfheal run makes a first operator key";
+  }
   for (const PublicKey& key : *keys) {
     if (key.role != "operator" && key.role != "admin") continue;
     finding.holds = true;
