@@ -1,0 +1,283 @@
+// From a signal to a learnt outcome through all six stages, as tables of what must and must not
+// happen.
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/signature.hpp"
+#include "decision/shard/shard_fold.hpp"
+
+namespace selfheal {
+namespace {
+
+constexpr TimeMs begin_ms = 1'800'000'000'000;
+
+const SigningKey& person_key() {
+  static const SigningKey key = generate_signing_key();
+  return key;
+}
+
+Playbook scale_up() {
+  Playbook playbook;
+  playbook.name = "scale_up_instances";
+  playbook.risk = "low";
+  playbook.auto_approve = true;
+  playbook.triggers = {"latency_spike"};
+  playbook.effect = "idempotent";
+  Step step;
+  step.name = "start_instance";
+  step.run = {Program{.argv = {"/bin/true"}}};
+  step.rollback = {step};
+  playbook.steps = {step};
+  Condition falls{.metric = "latency_p99_seconds", .op = "lt", .value = 0.5};
+  falls.hold.ms = 2000;
+  falls.within.ms = 10000;
+  playbook.verify = {falls};
+  return playbook;
+}
+
+Settings settings() {
+  Settings settings;
+  settings.mode = "execute";
+  settings.playbooks = {scale_up()};
+  settings.policies = {{"self_heal_execute", "allow", {}},
+                       {"self_heal_execute_proactive", "allow", {}}};
+  settings.graph.services = {{.name = "catalog"}, {.name = "shop", .depends_on = {"catalog"}}};
+  settings.keys = {{"person", "operator", person_key().public_hex}};
+  return settings;
+}
+
+// One shard; every feed is a cut, followed by cuts until nothing more is said.
+class Vertical {
+ public:
+  explicit Vertical(Settings given)
+      : settings_(std::make_shared<const Settings>(std::move(given))) {
+    fold_.configure(settings_);
+    chain_.epoch = 1;
+  }
+
+  void predict(double likelihood, DurationMs age_ms = 0) {
+    auto batch = std::make_shared<SignalBatch>();
+    SignalDetail& detail = batch->add_detail();
+    detail.code = "latency_spike";
+    detail.likelihood = likelihood;
+    detail.lead_time_seconds = 600;
+    batch->signals.push_back({.type = SignalType::prediction,
+                              .time_ms = now_ms - age_ms,
+                              .received_ms = now_ms,
+                              .service = "catalog",
+                              .sentinel = "probe",
+                              .detail = &detail});
+    feed(batch, {}, {});
+  }
+
+  void metric(const std::string& name, double value) {
+    auto batch = std::make_shared<SignalBatch>();
+    batch->signals.push_back({.time_ms = now_ms,
+                              .received_ms = now_ms,
+                              .service = "catalog",
+                              .metric = batch->keep(name),
+                              .value = value});
+    feed(batch, {}, {});
+  }
+
+  void answer(const std::string& kind, const std::string& hash) {
+    ControlInput control;
+    control.message.kind = kind;
+    control.message.target = last<Proposal>()->proposal_id;
+    control.message.content_hash = hash;
+    control.message.time_ms = now_ms;
+    control.message.key_id = "person";
+    control.message.nonce = to_hex(static_cast<std::uint64_t>(++nonce_));
+    control.message.signature = *sign(person_key().secret_hex, control.message.signed_text());
+    feed(nullptr, {control}, {});
+  }
+
+  void step_ends(const std::string& status) {
+    const RunStarted& started = *last<RunStarted>();
+    StepResult result{.action_id = started.action_id,
+                      .attempt = started.attempt,
+                      .step = started.step,
+                      .rollback = started.rollback};
+    result.status = status;
+    feed(nullptr, {}, {result});
+  }
+
+  void pass(DurationMs milliseconds) {
+    now_ms += milliseconds;
+    feed(nullptr, {}, {});
+  }
+
+  template <class Body>
+  const Body* last() const {
+    for (auto each = events.rbegin(); each != events.rend(); ++each) {
+      if (const auto* body = std::get_if<Body>(&each->body)) return body;
+    }
+    return nullptr;
+  }
+
+  template <class Body>
+  int count() const {
+    int found = 0;
+    for (const Event& event : events) found += std::holds_alternative<Body>(event.body) ? 1 : 0;
+    return found;
+  }
+
+  bool check_passed(const std::string& name) const {
+    for (const CheckResult& check : last<Verdict>()->checks) {
+      if (check.name == name) return check.passed;
+    }
+    ADD_FAILURE() << "no check " << name;
+    return false;
+  }
+
+  TimeMs now_ms = begin_ms;
+  std::vector<Event> events;
+
+ private:
+  void feed(std::shared_ptr<const SignalBatch> signals, std::vector<ControlInput> controls,
+            std::vector<EmbeddedInput> inputs) {
+    constexpr int follow_ups_max = 20;
+    for (int i = 0; i < follow_ups_max; ++i) {
+      Token token;
+      token.facts = facts_after(chain_);
+      token.facts.partitions = 1;
+      token.settings = settings_;
+      token.cut.tick_ms = now_ms;
+      token.cut.inputs = std::move(inputs);
+      token.signals = signals ? signals : std::make_shared<const SignalBatch>();
+      token.controls = std::move(controls);
+      fold_.decide(token);
+      events.insert(events.end(), token.events.begin(), token.events.end());
+      if (is_empty(token)) return;
+      chain_.seq += 1;
+      signals = nullptr;
+      controls.clear();
+      inputs.clear();
+    }
+  }
+
+  std::shared_ptr<const Settings> settings_;
+  ShardFold fold_;
+  Chain chain_;
+  int nonce_ = 0x10000000;
+};
+
+TEST(Vertical, APredictionIsHealedBeforeItComesTrue) {
+  Vertical shard(settings());
+  shard.metric("latency_p99_seconds", 0.4);
+  shard.predict(0.85);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "approved");
+  EXPECT_EQ(shard.last<Verdict>()->action, "self_heal_execute_proactive");
+  EXPECT_NE(shard.last<Verdict>()->reason.find("trust_core:auto-approved"), std::string::npos);
+  ASSERT_EQ(shard.count<RunStarted>(), 1);
+  shard.step_ends("ok");
+  EXPECT_EQ(shard.last<RunFinished>()->result, "succeeded");
+  EXPECT_EQ(shard.last<Outcome>(), nullptr) << "nothing is verified by values from before the run";
+  for (int i = 0; i < 5; ++i) {
+    shard.now_ms += 1000;
+    shard.metric("latency_p99_seconds", 0.2);
+  }
+  ASSERT_NE(shard.last<Outcome>(), nullptr);
+  EXPECT_EQ(shard.last<Outcome>()->result, "recovered");
+  EXPECT_GT(shard.last<Learned>()->mean, 0.9);
+  EXPECT_EQ(shard.last<IncidentClosed>()->reason, "recovered");
+  EXPECT_EQ(shard.last<Scored>()->score, "TP");
+}
+
+TEST(Vertical, ALikelihoodBelowTheLimitNeedsAPerson) {
+  Vertical shard(settings());
+  shard.predict(0.79);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_person");
+  EXPECT_FALSE(shard.check_passed("likelihood"));
+  EXPECT_EQ(shard.count<RunIntent>(), 0);
+}
+
+TEST(Vertical, OutsideTheWindowAProactiveProposalIsHeldAndDroppedWithItsLeadTime) {
+  Settings closed = settings();
+  // 2027-01-15, a Friday: the window is on Mondays.
+  closed.change_windows = {{.days = {"mon"}}};
+  Vertical shard(closed);
+  shard.predict(0.9);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_window");
+  shard.pass(601'000);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "denied");
+  EXPECT_EQ(shard.count<RunIntent>(), 0);
+  EXPECT_EQ(shard.count<Escalated>(), 0) << "trouble that is only predicted wakes nobody";
+}
+
+TEST(Vertical, ShadowRecordsAndObserveNeverRuns) {
+  Settings shadow = settings();
+  shadow.predictive_shadow = true;
+  Vertical shadowed(shadow);
+  shadowed.predict(0.9);
+  EXPECT_EQ(shadowed.count<Prediction>(), 1);
+  EXPECT_EQ(shadowed.count<IncidentOpened>(), 0);
+  Settings observe = settings();
+  observe.mode = "observe";
+  Vertical observed(observe);
+  observed.predict(0.9);
+  EXPECT_EQ(observed.last<Verdict>()->verdict, "approved");
+  EXPECT_EQ(observed.count<RunIntent>(), 0);
+}
+
+TEST(Vertical, AnApprovalCoversExactlyWhatWasProposed) {
+  Settings careful = settings();
+  careful.playbooks[0].auto_approve = false;
+  Vertical shard(careful);
+  shard.predict(0.9);
+  const std::string hash = shard.last<ApprovalRequested>()->content_hash;
+  shard.answer("approve", std::string(64, '0'));
+  EXPECT_EQ(shard.count<ControlRefused>(), 1);
+  EXPECT_EQ(shard.count<RunIntent>(), 0);
+  // Eleven minutes later is as good as at once.
+  shard.pass(11 * 60 * 1000);
+  shard.answer("approve", hash);
+  EXPECT_EQ(shard.last<Verdict>()->approved_by, "person");
+  EXPECT_EQ(shard.count<RunIntent>(), 1);
+}
+
+TEST(Vertical, WhatDoesNotHelpIsRolledBackAndThePersonIsCalled) {
+  Vertical shard(settings());
+  shard.predict(0.9);
+  shard.step_ends("ok");
+  shard.pass(11'000);
+  ASSERT_EQ(shard.count<RollbackRequested>(), 1);
+  EXPECT_TRUE(shard.last<RunStarted>()->rollback);
+  shard.step_ends("ok");
+  EXPECT_EQ(shard.last<RolledBack>()->result, "succeeded");
+  EXPECT_EQ(shard.last<Outcome>()->result, "rolled_back");
+  EXPECT_FALSE(shard.last<Learned>()->success);
+  shard.pass(120'000);
+  EXPECT_EQ(shard.count<Escalated>(), 1) << "no other playbook is left in this incident";
+}
+
+TEST(Vertical, TheFourthProposalWithinAnHourIsRefused) {
+  Vertical shard(settings());
+  for (int i = 0; i < 3; ++i) {
+    shard.predict(0.9);
+    shard.step_ends("ok");
+    for (int second = 0; second < 5; ++second) {
+      shard.now_ms += 1000;
+      shard.metric("latency_p99_seconds", 0.2);
+    }
+    EXPECT_EQ(shard.last<Outcome>()->result, "recovered") << i;
+    shard.pass(61'000);
+  }
+  shard.predict(0.9);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "denied");
+  EXPECT_FALSE(shard.check_passed("rate_limit"));
+}
+
+TEST(Vertical, AnOldSignalTeachesAndNeverActs) {
+  Vertical shard(settings());
+  shard.predict(0.9, 11 * 60 * 1000);
+  EXPECT_TRUE(shard.last<Prediction>()->stale);
+  EXPECT_EQ(shard.count<IncidentOpened>(), 0);
+}
+
+}  // namespace
+}  // namespace selfheal
