@@ -31,6 +31,20 @@ bool has_records(const CutSupply& supply) {
   return !supply.signals.records.empty() || !supply.control.records.empty();
 }
 
+// How far behind the shard is: the age of the newest record taken, or nothing where it is at the
+// end.
+void show_lag(Self self, std::int64_t shard, const CutSupply& supply) {
+  const Environment& environment = *self->state.environment;
+  if (supply.signals_at_end && supply.control_at_end) {
+    return environment.metrics->set_lag(shard, 0, 0);
+  }
+  const RecordBatch& batch = supply.signals.records.empty() ? supply.control : supply.signals;
+  if (batch.records.empty()) return environment.metrics->forget_lag(shard);
+  const TimeMs age_ms = environment.now_ms() - batch.records.back().append_time_ms;
+  environment.metrics->set_lag(shard, static_cast<double>(std::max<TimeMs>(0, age_ms)) / 1000.0,
+                               -1);
+}
+
 // Answers a waiting cutter where there is something to answer with.
 void serve(Self self, std::int64_t shard) {
   const auto found = self->state.shards.find(shard);
@@ -43,6 +57,7 @@ void serve(Self self, std::int64_t shard) {
     inputs.answer.deliver(caf::make_error(caf::sec::runtime_error, supply.error().context));
     return;
   }
+  show_lag(self, shard, **supply);
   if (!has_records(**supply)) return;
   inputs.waiting = false;
   inputs.answer.deliver(std::move(*supply));

@@ -181,7 +181,12 @@ void Metrics::observe_stage(const std::string& stage, double seconds) {
 void Metrics::set_lag(std::int64_t shard, double seconds, std::int64_t records) {
   const prometheus::Labels labels = {{"shard", std::to_string(shard)}};
   families_->lag_seconds.Add(labels).Set(seconds);
-  families_->lag_records.Add(labels).Set(static_cast<double>(records));
+  // Below 0: not known while the shard is behind; absent, not a false number.
+  if (records >= 0) {
+    families_->lag_records.Add(labels).Set(static_cast<double>(records));
+  } else {
+    families_->lag_records.Remove(&families_->lag_records.Add(labels));
+  }
 }
 
 void Metrics::forget_lag(std::int64_t shard) {
