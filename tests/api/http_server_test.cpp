@@ -1,7 +1,9 @@
 // The server on real sockets.
 #include <httplib.h>
 
+#include <atomic>
 #include <chrono>
+#include <regex>
 #include <thread>
 
 #include "support.hpp"
@@ -67,19 +69,26 @@ TEST_F(HttpServerTest, AnAnswerWaitsForThePlaceThatWasAskedFor) {
 }
 
 TEST_F(HttpServerTest, AStreamTellsDecisionsAsTheyCome) {
-  std::string seen;
-  std::thread later([this] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(300));
-    hold_proposal();
+  // A stream begins with what comes after it was opened, so decisions come until it has seen some.
+  const std::regex first_of_a_batch("id: 0/[0-9]+/0\ndata: \\{");
+  const std::regex last_of_a_batch("id: 0/[0-9]+/2\ndata: \\{");
+  std::atomic<bool> over = false;
+  std::thread deciding([&] {
+    for (std::int64_t seq = 1; !over; ++seq) {
+      hold_proposal(seq);
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
   });
+  std::string seen;
   client().Get("/api/audit", {{"Accept", "text/event-stream"}},
                [&](const char* bytes, std::size_t size) {
                  seen.append(bytes, size);
-                 return seen.find("0/1/2") == std::string::npos;
+                 return !std::regex_search(seen, last_of_a_batch);
                });
-  later.join();
-  EXPECT_NE(seen.find("id: 0/1/0\ndata: {"), std::string::npos);
-  EXPECT_NE(seen.find("id: 0/1/2\ndata: {"), std::string::npos);
+  over = true;
+  deciding.join();
+  EXPECT_TRUE(std::regex_search(seen, first_of_a_batch));
+  EXPECT_TRUE(std::regex_search(seen, last_of_a_batch));
 }
 
 // 120 clients ask for streams; a hundred get one, the others are told, and nobody who asks for

@@ -72,7 +72,8 @@ TEST(ValidatePlaybook, EachMistakeHasItsMessage) {
       {"steps: [{wait: 1s}]\nverify: [{metric: m, op: lt, for: 90s, within: 60s}]",
        "verify[0]: for must not be longer than within (60s)"},
       {"steps: [{wait_for: {promql: {query: up, url: 'http://p:9090'}}}]", "no error"},
-      {"steps: [{publish: {key: a}}]", "step 1: publish has no topic"},
+      {"steps: [{publish: {key: a}}]",
+       "step 1: steps of kind publish cannot be carried out yet; use http or run"},
   };
   for (const auto& [text, message] : cases) {
     const std::string expected =

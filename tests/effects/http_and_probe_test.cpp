@@ -90,7 +90,7 @@ TEST_F(HttpTest, a_call_carries_its_key_and_runs_once) {
   order.what.http[0].contains = "payload";
   const StepResult result = carry(order);
   EXPECT_EQ(result.status, "ok") << result.output;
-  EXPECT_EQ(result.output, "action-1-2|a|payload");
+  EXPECT_EQ(result.output, "action-1|a|payload");
   EXPECT_EQ(carry(order), result);
   EXPECT_EQ(requests_, 1);
 }
