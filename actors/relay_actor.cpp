@@ -123,8 +123,6 @@ void send_decision(Self self, const JournalRecord& record, std::int64_t k, const
 void take(Self self, const CommittedRecord& committed) {
   const JournalRecord& record = committed.record;
   const Environment& environment = *self->state.environment;
-  ShardRelay& relay = self->state.shards[record.shard];
-  relay.seq_handed = record.seq;
   if (record.kind == JournalKind::skip) {
     const bool control = record.topic_kind == "control";
     send_dead_letter(self, record.shard,

@@ -7,7 +7,6 @@
 namespace selfheal {
 
 struct ShardRelay {
-  std::int64_t seq_handed = 0;  // last record whose messages were appended
   std::int64_t unanswered = 0;  // appends that the log has not answered, forwards that wait
   // Forwards leave one at a time: the receiver takes them in order and drops what is not beyond the
   // last, so a later one must never arrive before an earlier one that has to be sent again.

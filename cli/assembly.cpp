@@ -9,10 +9,9 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "base/hash.hpp"
+#include "cli/journal_source.hpp"
 #include "storage/embedded_log.hpp"
 #include "topics/kafka_log.hpp"
-#include "topics/signal_decoder.hpp"
 
 namespace selfheal {
 namespace {
@@ -31,13 +30,6 @@ std::string own_program() {
   std::error_code failure;
   const auto path = std::filesystem::read_symlink("/proc/self/exe", failure);
   return failure ? std::string("selfheal") : path.string();
-}
-
-DecodeSignals fresh_decoder() {
-  // Shared, because std::function must be copyable; each shard asks for one of its own.
-  auto decoder = std::make_shared<SignalDecoder>();
-  return
-      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
 }
 
 // SELFHEAL_FAILPOINT=name[:count] ends the process with SIGKILL at the count-th pass of that point:

@@ -6,7 +6,6 @@
 #include "cli/commands.hpp"
 #include "cli/journal_source.hpp"
 #include "decision/shard/invariants.hpp"
-#include "topics/signal_decoder.hpp"
 
 namespace selfheal {
 namespace {
@@ -58,11 +57,7 @@ Result<std::string> trusted_key(const std::string& file) {
 
 Result<void> verify_shard(const JournalSource& source, std::int64_t shard, bool deep,
                           const std::string& key, AuditResult& result) {
-  auto decoder = std::make_shared<SignalDecoder>();
-  const DecodeSignals decode = [decoder](const RecordView& record, SignalBatch& batch) {
-    decoder->decode(record, batch);
-  };
-  JournalWalk walk(*source.log, source.topics, decode, {.fold = deep});
+  JournalWalk walk(*source.log, source.topics, fresh_decoder(), {.fold = deep});
   InvariantChecker checker;
   const Result<OffsetRange> range =
       source.log->range({source.topics.journal, static_cast<std::int32_t>(shard)});

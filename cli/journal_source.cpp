@@ -5,6 +5,7 @@
 #include "storage/embedded_log.hpp"
 #include "topics/json_codec.hpp"
 #include "topics/memory_log.hpp"
+#include "topics/signal_decoder.hpp"
 
 namespace selfheal {
 namespace {
@@ -26,6 +27,12 @@ struct ExportedRecord {
 };
 
 }  // namespace
+
+DecodeSignals fresh_decoder() {
+  auto decoder = std::make_shared<SignalDecoder>();
+  return
+      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
+}
 
 Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir) {
   JournalSource source;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/assembly.hpp"
+#include "decision/shard/cut_planner.hpp"
 #include "topics/topic_table.hpp"
 
 namespace selfheal {
@@ -18,6 +19,9 @@ struct JournalSource {
 
 // `data_dir` wins over the configuration where it is given.
 Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir);
+
+// Reads signals with a decoder of its own: shared, because the function has to be copyable.
+DecodeSignals fresh_decoder();
 
 // A file written by `audit export`, as a log in memory with the journal alone.
 Result<JournalSource> open_export(const std::string& file);

@@ -3,7 +3,6 @@
 #include "actors/shard_restore.hpp"
 #include "cli/commands.hpp"
 #include "cli/journal_source.hpp"
-#include "topics/signal_decoder.hpp"
 
 namespace selfheal {
 namespace {
@@ -26,11 +25,7 @@ struct ReplayResult {
 
 Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeMs from_ms,
                           TimeMs to_ms, ReplayResult& result) {
-  auto decoder = std::make_shared<SignalDecoder>();
-  const DecodeSignals decode = [decoder](const RecordView& record, SignalBatch& batch) {
-    decoder->decode(record, batch);
-  };
-  JournalWalk walk(*source.log, source.topics, decode);
+  JournalWalk walk(*source.log, source.topics, fresh_decoder());
   const Result<OffsetRange> range =
       source.log->range({source.topics.journal, static_cast<std::int32_t>(shard)});
   if (!range) return range.error();
