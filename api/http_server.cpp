@@ -355,7 +355,7 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
       }
       // Not by shared_ptr: what waits in io_ must not keep io_ itself alive.
       HttpState* here = state.get();
-      asio::post(here->io_, [here, text = event_text(decision)] { here->broadcast(text); });
+      asio::post(here->telling_, [here, text = event_text(decision)] { here->broadcast(text); });
     });
   }
 
@@ -382,6 +382,8 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
   // Before everything that lives on it.
   asio::io_context io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  // Decisions go over it one after another: several threads serve io_, and would overtake.
+  asio::strand<asio::io_context::executor_type> telling_{io_.get_executor()};
   std::unique_ptr<HttpEngine> engine_;
   std::uint16_t port_ = 0;
   std::vector<std::thread> threads_;
