@@ -13,6 +13,9 @@ std::int64_t steady_us() {
       .count();
 }
 
+// Between two signs of life that readers get of a shard that has nothing to say.
+constexpr std::int64_t quiet_interval_us = 50'000;
+
 void end_shard(Self self, const std::string& kind, const std::string& stage,
                const std::string& reason, bool recorded = false) {
   if (self->state.ended) return;
@@ -58,6 +61,12 @@ void take_token(Self self, const TokenPtr& token) {
   self->send(state.cutter, done);
 }
 
+void show(Self self, const CommittedPtr& committed) {
+  self->state.unshown.reset();
+  self->state.shown_us = steady_us();
+  self->send(self->state.read_model, committed);
+}
+
 void publish(Self self, PendingRecord& pending) {
   CommitterState& state = self->state;
   const Environment& environment = *state.environment;
@@ -78,10 +87,16 @@ void publish(Self self, PendingRecord& pending) {
     environment.metrics->count_event(event, now_ms);
   }
   const CommittedPtr shared = std::move(committed);
-  // Effects first: what is committed may happen, whether or not anybody can be told.
-  self->send(state.effects, shared);
-  self->send(state.relay, shared);
-  self->send(state.read_model, shared);
+  if (!shared->record.events.empty() || shared->record.kind == JournalKind::skip) {
+    // Effects first: what is committed may happen, whether or not anybody can be told.
+    self->send(state.effects, shared);
+    self->send(state.relay, shared);
+    return show(self, shared);
+  }
+  // Nothing was said: readers only learn how far the shard is, which need not wake a thread for
+  // every cut. Whatever is held back here goes with the next save at the latest.
+  state.unshown = shared;
+  if (steady_us() - state.shown_us >= quiet_interval_us) show(self, shared);
 }
 
 void finish(Self self, PendingRecord& pending) {
@@ -163,6 +178,7 @@ void take_save(Self self, const SavePtr& save) {
   CommitterState& state = self->state;
   if (state.ended) return;
   CHECK(state.window->idle(), "state was collected while something was in flight");
+  if (state.unshown) show(self, CommittedPtr(state.unshown));
   save->changes.chain = state.window->committed();
   save->changes.last_offset = state.window->last_offset();
   save->changes.last_record_hash = state.window->last_record_hash();

@@ -12,6 +12,8 @@ struct CommitterState {
   FailedCutPtr failed;  // to be recorded when nothing is in flight
   bool ended = false;
   std::shared_ptr<const Settings> settings;
+  CommittedPtr unshown;  // the newest record that readers have not been told of, where it is quiet
+  std::int64_t shown_us = 0;
   cutter_actor cutter;
   shard_supervisor_actor supervisor;
   relay_actor relay;

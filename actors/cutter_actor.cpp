@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "actors/thread_cpu.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -27,6 +29,14 @@ TimeMs tick_now(const CutterState& state) {
   const DurationMs since_ms = (steady_us() - state.heard_at_us) / 1000;
   const TimeMs log_now_ms = state.log_time_ms + since_ms;
   return std::clamp(now_ms, log_now_ms - tick_off_ms_max, log_now_ms + tick_off_ms_max);
+}
+
+// What a cut of few records costs is mostly the cut's own: it says little about a record.
+void learn_record_cost(CutterState& state, double records, double work_us) {
+  if (records <= 0) return;
+  constexpr double telling_records = 200;
+  const double weight = records / (records + telling_records);
+  state.record_us += weight * (work_us / records - state.record_us);
 }
 
 CutLimits current_limits(const CutterState& state) {
@@ -121,8 +131,9 @@ void cut_now(Self self) {
     state.inputs.pop_front();
   }
   supply.now_ms = tick_now(state);
-  state.cut_began_us = steady_us();
+  const std::int64_t began_us = thread_cpu_us();
   auto token = std::make_shared<Token>(state.planner->plan(state.chain, std::move(supply)));
+  token->work_us = thread_cpu_us() - began_us;
   token->settings = state.settings;
   token->settings_changed = state.settings_changed;
   if (state.last_token) {
@@ -188,11 +199,8 @@ void cut_done(Self self, const CutDone& done) {
   state.next_due_ms = done.next_due_ms;
   state.follow_up = done.said_something;
   if (!done.dropped) {
-    const std::int64_t records = cut.records();
-    if (records > 0) {
-      const auto took_us = static_cast<double>(steady_us() - state.cut_began_us);
-      state.record_us += 0.05 * (took_us / static_cast<double>(records) - state.record_us);
-    }
+    learn_record_cost(state, static_cast<double>(cut.records()),
+                      static_cast<double>(state.last_token->work_us));
     ++state.in_flight;
     ++state.chain.seq;
     state.chain.signals_next = cut.signals_end;
@@ -218,7 +226,10 @@ void wire(Self self, const CutterWiring& wiring) {
   state.settings_changed = wiring.settings_changed;
   state.log_time_ms = wiring.log_time_ms;
   state.heard_at_us = steady_us();
-  state.last_save_ms = state.environment->now_ms();
+  // Shards save one after another, not all at once: what is on its way to the disk is a copy.
+  const std::int64_t share = state.chain.shard % state.environment->partitions;
+  state.last_save_ms = state.environment->now_ms() -
+                       state.environment->save_interval_ms * share / state.environment->partitions;
   state.unsaved = true;
   state.started = true;
   fetch(self);

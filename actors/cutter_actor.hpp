@@ -27,10 +27,10 @@ struct CutterState {
   bool fetching = false;  // the bus reader has been asked
   bool waiting_for_settings = false;
   bool saving = false;
-  bool stopped = false;  // a skip or a failed cut ends this incarnation
+  bool stopped = false;   // a skip or a failed cut ends this incarnation
   bool draining = false;  // a clean stop: nothing more is taken
-  int in_flight = 0;     // decided, not committed
-  SupplyPtr supply;      // fetched and not yet cut
+  int in_flight = 0;      // decided, not committed
+  SupplyPtr supply;       // fetched and not yet cut
   std::deque<EmbeddedInput> inputs;
   std::deque<std::string> new_settings;
   TokenPtr last_token;
@@ -44,7 +44,6 @@ struct CutterState {
   std::int64_t heard_at_us = 0;
   // Work of one record, to cut by time and not by count.
   double record_us = 1.0;
-  std::int64_t cut_began_us = 0;
 };
 
 struct CutterWiring {

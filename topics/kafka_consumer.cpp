@@ -239,10 +239,11 @@ Result<std::shared_ptr<KafkaConsumer>> KafkaConsumer::open(const KafkaOptions& o
                        {"fetch.wait.max.ms", journal ? "20" : "50"},
                        {"fetch.error.backoff.ms", "50"},
                        {"check.crcs", "true"},
-                       // Both are per partition. Too few messages, and a full queue makes the
-                       // library pause a whole second.
-                       {"queued.min.messages", "20000"},
-                       {"queued.max.messages.kbytes", "4096"}};
+                       // All are per partition, and the library keeps some 250 bytes more for each
+                       // message: this is most of the memory of a service that is behind.
+                       {"queued.min.messages", "4000"},
+                       {"queued.max.messages.kbytes", "2048"},
+                       {"fetch.message.max.bytes", "131072"}};
   settings.fixed = {{"enable.auto.commit", "false"},
                     {"enable.auto.offset.store", "false"},
                     {"auto.offset.reset", "error"},

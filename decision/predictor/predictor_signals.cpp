@@ -51,7 +51,6 @@ void Predictor::take_forwards(Token& token) {
                  ForwardTaken{message.source_shard, message.source_seq, message.source_k,
                               static_cast<std::int64_t>(control.signals->signals.size())}});
     take_signals(token, *control.signals, false);
-    token.keep_alive.push_back(control.signals);
   }
 }
 

@@ -45,6 +45,7 @@ CutLimits CutPlanner::limits_for(const Chain& chain, const CutLimits& usual) {
 
 void CutPlanner::fill(Token& token, CutSupply& supply) const {
   auto signals = std::make_shared<SignalBatch>();
+  signals->signals.reserve(supply.signals.records.size());
   for (const RecordView& record : supply.signals.records) decode_(record, *signals);
   token.signals = std::move(signals);
   for (const RecordView& record : supply.control.records) {
