@@ -12,6 +12,7 @@ class ServiceConfig : public caf::actor_system_config {
   ServiceConfig() {
     // The default, stealing, starves shards when all are busy: see docs/architecture.md.
     set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", size_t{1});
   }
 };
 

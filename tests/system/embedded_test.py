@@ -1,8 +1,11 @@
 """The service on the embedded bus, as a newcomer runs it."""
 import json
 import os
+import subprocess
+import urllib.parse
+import urllib.request
 
-from support import Service, check, run, wait_for
+from support import Service, check, free_port, run, wait_for
 
 FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
 
@@ -52,6 +55,46 @@ def survives_kill_and_takes_up_its_run():
         service.stop()
         check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
     finally:
+        service.close()
+
+
+def is_scraped_by_prometheus():
+    service = Service()
+    prometheus = None
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        service.incident("closed")
+        port = free_port()
+        config = service.write("prometheus.yml", f"""\
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: selfheal
+    static_configs: [{{targets: ["127.0.0.1:{service.port}"]}}]
+""")
+        with open(os.path.join(service.folder, "prometheus.log"), "w") as log:
+            prometheus = subprocess.Popen(
+                ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={service.folder}/tsdb",
+                 f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
+
+        def value(query):
+            address = (f"http://127.0.0.1:{port}/api/v1/query?query=" + urllib.parse.quote(query))
+            try:
+                with urllib.request.urlopen(address, timeout=5) as answer:
+                    found = json.load(answer)["data"]["result"]
+            except OSError:
+                return None
+            return float(found[0]["value"][1]) if found else None
+        wait_for("a scrape", lambda: value('up{job="selfheal"}') == 1)
+        check(value('self_heal_signals_total{type="failure"}') == 1, "Prometheus counts the signal")
+        check(value('self_heal_runs_total{result="recovered"}') == 1, "and the run")
+        check(value('self_heal_shards{state="live"}') == 2, "and both shards")
+        check(value("histogram_quantile(0.5, self_heal_commit_seconds_bucket)") > 0,
+              "commit latency is a histogram it can use")
+    finally:
+        if prometheus:
+            prometheus.terminate()
+            prometheus.wait(20)
         service.close()
 
 
@@ -123,5 +166,5 @@ def says_what_is_wrong():
 Service.incidents_stopped = lambda self: self.command(
     "incidents", "list", "--json", "--data-dir", os.path.join(self.folder, "data")).splitlines()
 
-run(heals_and_proves_it, survives_kill_and_takes_up_its_run, waits_for_a_person, observes_only,
+run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus, waits_for_a_person, observes_only,
     finds_one_changed_byte, says_what_is_wrong)

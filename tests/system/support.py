@@ -129,11 +129,15 @@ limits: {{backoff_base: 1s}}
             raise AssertionError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self, environment=None):
+    def spawn(self, environment=None):
+        """Starts the service without waiting until it is ready."""
         self.log = open(os.path.join(self.folder, "service.log"), "a")
         self.process = subprocess.Popen([PROGRAM, "run", "--config", self.config],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True,
                                         env={**os.environ, **(environment or {})})
+
+    def start(self, environment=None):
+        self.spawn(environment)
         line = self.process.stdout.readline()
         if not line.startswith("ready"):
             self.process.wait(10)
@@ -153,6 +157,16 @@ limits: {{backoff_base: 1s}}
         code = self.process.wait(20)
         if code != 0:
             raise AssertionError(f"SIGTERM: exit {code}\n" + self.logs())
+
+    def answers(self, path):
+        """Status and body of a GET, or (0, reason) where nobody listens yet."""
+        try:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except OSError as failure:
+            return 0, str(failure)
 
     def get(self, path, expect=200):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)

@@ -1,0 +1,108 @@
+"""What happens when the ground gives way: Kafka away at start and later, a full disk."""
+import json
+import os
+import subprocess
+import tempfile
+
+from support import ROOT, Service, check, free_port, run, wait_for
+
+FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
+
+
+class Broker:
+    """A Kafka of this test alone, to be stopped at will."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.folder = tempfile.TemporaryDirectory(prefix="selfheal-broker.")
+        self.address = f"127.0.0.1:{self.port}"
+
+    def script(self, word):
+        subprocess.run([os.path.join(ROOT, "script/kafka"), word, "--port", str(self.port), "--data",
+                        self.folder.name + "/kafka"], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, timeout=120)
+
+    def close(self):
+        self.script("stop")
+        self.folder.cleanup()
+
+
+def waits_for_kafka_and_goes_on_by_itself():
+    broker = Broker()
+    service = Service(bus="kafka", brokers=broker.address)
+    try:
+        service.spawn()
+        status, body = wait_for("an answer of /readyz", lambda: (
+            answer if (answer := service.answers("/readyz"))[0] else None))
+        check(status == 503, f"without Kafka the service is not ready: {body}")
+        wait_for("/readyz to name the broker",
+                 lambda: "kafka" in service.answers("/readyz")[1].lower())
+        check(service.answers("/healthz")[0] == 200, "it lives all the same")
+        broker.script("start")
+        service.command("topics", "create")
+        wait_for("the service to be ready", lambda: service.answers("/readyz")[0] == 200, 60)
+        service.post("/api/signals", FAILURE)
+        service.incident("closed", 60)
+        check(len(service.effect_lines()) == 1, "it healed once Kafka was there")
+
+        broker.script("stop")
+        wait_for("/readyz to say that Kafka is away",
+                 lambda: service.answers("/readyz")[0] == 503, 60)
+        check(service.process.poll() is None, "it waits")
+        broker.script("start")
+        wait_for("the service to be ready again",
+                 lambda: service.answers("/readyz")[0] == 200, 90)
+        os.remove(service.healed)
+        service.post("/api/signals", FAILURE.replace("f1", "f2"))
+        wait_for("the second restart", lambda: len(service.effect_lines()) == 2, 60)
+        wait_for("both incidents to be closed",
+                 lambda: [each["state"] for each in service.incidents()] == ["closed", "closed"], 60)
+        service.stop()
+        replay = json.loads(service.command("replay", "--json"))
+        check(replay["differing"] == 0, f"replay is equal across the outage: {replay}")
+    finally:
+        service.close()
+        broker.close()
+
+
+def stops_acting_on_a_full_disk():
+    service = Service()
+    data = service.folder + "/data"
+    os.mkdir(data)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", data], check=True)
+    try:
+        service.start()
+        filler = os.open(data + "/filler", os.O_CREAT | os.O_WRONLY)
+        try:
+            while True:
+                os.write(filler, b"x" * 4096)
+        except OSError:
+            os.close(filler)
+        status, body = 0, ""
+
+        def refused():
+            nonlocal status, body
+            service.post("/api/signals", FAILURE.replace("f1", os.urandom(4).hex()), expect=None)
+            status, body = service.answers("/readyz")
+            return status == 503
+        wait_for("/readyz to say so", refused)
+        check(any(word in body.lower() for word in ("space", "full", "disk")), f"why: {body}")
+        check(len(service.effect_lines()) <= 1, "nothing more was done")
+        service.kill()
+        os.remove(data + "/filler")
+        service.start()
+        service.post("/api/signals", FAILURE.replace("f1", "f9"))
+        wait_for("a restart once there is room", service.effect_lines, 60)
+        wait_for("every incident to be closed", lambda: all(
+            each["state"] == "closed" for each in service.incidents()), 60)
+        service.stop()
+        replay = json.loads(service.command("replay", "--json"))
+        check(replay["differing"] == 0, f"replay is equal: {replay}")
+    finally:
+        if service.process and service.process.poll() is None:
+            service.kill()
+        subprocess.run(["umount", "-l", data], check=True)
+        service.close()
+
+
+run(stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)
