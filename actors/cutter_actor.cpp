@@ -58,6 +58,11 @@ void sleep_until_due(Self self) {
     wait_ms = std::min(wait_ms, save_ms - state.environment->now_ms());
   }
   wait_ms = std::clamp<DurationMs>(wait_ms, 1, sleep_ms_max);
+  // A timer that comes earlier looks again by itself: a new one for every cut would wake the
+  // clock's thread as often.
+  const std::int64_t due_us = steady_us() + wait_ms * 1000;
+  if (state.timer_due_us != 0 && state.timer_due_us <= due_us) return;
+  state.timer_due_us = due_us;
   self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{++state.timer});
 }
 
@@ -287,7 +292,9 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
         try_cut(self);
       },
       [self](const Tick& tick) {
-        if (tick.number == self->state.timer) try_cut(self);
+        if (tick.number != self->state.timer) return;
+        self->state.timer_due_us = 0;
+        try_cut(self);
       },
   };
 }

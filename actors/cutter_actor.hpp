@@ -35,8 +35,9 @@ struct CutterState {
   std::deque<std::string> new_settings;
   TokenPtr last_token;
   TimeMs next_due_ms = 0;
-  bool follow_up = true;  // something was said that earlier stages have not seen
-  std::int64_t timer = 0;
+  bool follow_up = true;          // something was said that earlier stages have not seen
+  std::int64_t timer = 0;         // number of the latest
+  std::int64_t timer_due_us = 0;  // when it comes, by a clock that nobody sets; 0: it has come
   bool unsaved = false;
   TimeMs last_save_ms = 0;
   // The log's clock as last heard, and when by a clock that nobody sets.

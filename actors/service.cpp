@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "actors/root_supervisor_actor.hpp"
 
 namespace selfheal {
@@ -12,7 +15,10 @@ class ServiceConfig : public caf::actor_system_config {
   ServiceConfig() {
     // The default, stealing, starves shards when all are busy: see docs/architecture.md.
     set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", size_t{1});
+    // One processor is left to the threads of the bus. On two, a second worker would be woken for
+    // every message between actors and mostly find it taken.
+    const std::size_t processors = std::thread::hardware_concurrency();
+    set("scheduler.max-threads", std::max<std::size_t>(processors, 2) - 1);
   }
 };
 
