@@ -120,6 +120,27 @@ void begin_save(Self self) {
   self->send(state.first_stage, SavePtr(std::move(save)));
 }
 
+// Null where an input breaks the decoder: the shard ends, and the next incarnation takes less at
+// once until that one input is found, as with a stage that fails.
+TokenPtr plan(Self self, CutSupply supply) {
+  CutterState& state = self->state;
+  const std::int64_t began_us = thread_cpu_us();
+  auto token = std::make_shared<Token>(CutPlanner::outline(state.chain, supply));
+  try {
+    state.planner->fill(*token, supply);
+    token->work_us = thread_cpu_us() - began_us;
+    return token;
+  } catch (const std::exception& failure) {
+    auto failed = std::make_shared<FailedCut>();
+    failed->cut = token->cut;
+    failed->stage = "decoder";
+    failed->reason = failure.what();
+    state.stopped = true;
+    self->send(state.committer, FailedCutPtr(std::move(failed)));
+    return nullptr;
+  }
+}
+
 void cut_now(Self self) {
   CutterState& state = self->state;
   CutSupply supply;
@@ -136,9 +157,8 @@ void cut_now(Self self) {
     state.inputs.pop_front();
   }
   supply.now_ms = tick_now(state);
-  const std::int64_t began_us = thread_cpu_us();
-  auto token = std::make_shared<Token>(state.planner->plan(state.chain, std::move(supply)));
-  token->work_us = thread_cpu_us() - began_us;
+  const TokenPtr token = plan(self, std::move(supply));
+  if (!token) return;
   token->settings = state.settings;
   token->settings_changed = state.settings_changed;
   if (state.last_token) {

@@ -43,7 +43,7 @@ CutLimits CutPlanner::limits_for(const Chain& chain, const CutLimits& usual) {
   return limits;
 }
 
-void CutPlanner::fill(Token& token, CutSupply& supply) const {
+void CutPlanner::fill(Token& token, const CutSupply& supply) const {
   auto signals = std::make_shared<SignalBatch>();
   signals->signals.reserve(supply.signals.records.size());
   for (const RecordView& record : supply.signals.records) decode_(record, *signals);
@@ -69,6 +69,12 @@ void CutPlanner::fill(Token& token, CutSupply& supply) const {
 }
 
 Token CutPlanner::plan(const Chain& chain, CutSupply supply) const {
+  Token token = outline(chain, supply);
+  fill(token, supply);
+  return token;
+}
+
+Token CutPlanner::outline(const Chain& chain, CutSupply& supply) {
   Token token;
   token.facts = facts_after(chain);
   token.generation = chain.generation;
@@ -85,7 +91,6 @@ Token CutPlanner::plan(const Chain& chain, CutSupply supply) const {
   cut.caught_up_through_ms = std::max(before_ms, std::min(through_ms, cut.tick_ms));
   cut.inputs = std::move(supply.inputs);
   cut.inputs_digest = digest_inputs(supply.signals, supply.control);
-  fill(token, supply);
   return token;
 }
 

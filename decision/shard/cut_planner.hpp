@@ -40,12 +40,16 @@ class CutPlanner {
   // before the chain's.
   Token plan(const Chain& chain, CutSupply supply) const;
 
+  // The two halves of plan(): the cut, which takes the supply's embedded inputs and cannot fail;
+  // then its records decoded, where a record may break the decoder.
+  static Token outline(const Chain& chain, CutSupply& supply);
+  void fill(Token& token, const CutSupply& supply) const;
+
   // The token of a recorded cut, from its records as read again. `corrupt` where their digest is
   // not the recorded one: the inputs are not those that were decided on.
   Result<Token> recall(const Chain& before, const Cut& cut, CutSupply supply) const;
 
  private:
-  void fill(Token& token, CutSupply& supply) const;
   DecodeSignals decode_;
 };
 
