@@ -12,6 +12,12 @@ namespace selfheal {
 Json event_to_json(const Event& event);
 Result<Event> event_from_json(const Json& json);
 
+// The same bytes without a tree.
+void append_event(std::string& out, const Event& event);
+std::string event_text(const Event& event);
+// False: not certain (see json_reader.hpp).
+bool read_event(JsonReader& in, Event& event);
+
 // What an embedded consumer of the decisions topic reads: a CloudEvent 1.0 in structured JSON.
 struct DecisionAddress {
   std::string topics_prefix;

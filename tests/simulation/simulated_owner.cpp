@@ -64,6 +64,7 @@ void SimulatedOwner::crash() {
   claimed_pending_ = false;
   settings_changed_ = false;
   follow_up_ = true;
+  saved_next_ = -1;
   ++incarnation_;
 }
 
@@ -87,11 +88,7 @@ bool SimulatedOwner::restore() {
     trouble_ = checked.error().context;
     return false;
   }
-  // The audit at the end checks every signature; doing so at each of many restarts would be most of
-  // what a schedule costs.
-  auto walk =
-      std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder(),
-                                    JournalWalkOptions{.signatures = Signatures::verified_before});
+  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder());
   pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
@@ -326,7 +323,8 @@ bool SimulatedOwner::cut() {
                     !inputs_.empty() || follow_up_ || settings_changed_ ||
                     next_due_ms_ <= supply.now_ms;
   if (!work) {
-    if (window_->idle() && world_.dice.chance(0.5)) save();
+    const bool is_new = saved_next_ != window_->committed().journal_next;
+    if (window_->idle() && world_.dice.chance(0.5) && is_new) save();
     return false;
   }
   while (!inputs_.empty() && supply.inputs.size() < 3) {
@@ -372,6 +370,7 @@ void SimulatedOwner::save() {
   for (const std::string& key : sink.erased) pages_.erase(key);
   const Result<void> written = store_.write(changes);
   if (!written) trouble_ = written.error().context;
+  saved_next_ = changes.chain.journal_next;
 }
 
 PageMap SimulatedOwner::pages() {

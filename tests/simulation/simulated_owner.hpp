@@ -100,6 +100,7 @@ class SimulatedOwner {
   std::vector<RunStarted> awaited_;
   std::map<std::string, RunIntent> intents_;
   std::map<std::string, std::string> pages_;  // everything saved so far
+  Offset saved_next_ = -1;  // the journal position of the last save of this incarnation
   std::string trouble_;
   int incarnation_ = 0;
 };

@@ -329,7 +329,7 @@ class Cluster {
               committed_starts_.insert(SimulatedTarget::key_of(*started));
             }
             if (std::holds_alternative<IncidentOpened>(event.body)) ++report_.incidents;
-            report_.digest = hash64(dump(event_to_json(event)), report_.digest);
+            report_.digest = hash64(event_text(event), report_.digest);
           }
           return {};
         });
