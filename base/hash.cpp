@@ -14,25 +14,6 @@ Hash128 hash128(std::string_view bytes) {
   return {hash.low64, hash.high64};
 }
 
-Sha256 sha256(std::string_view bytes) {
-  Sha256 digest;
-  crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(bytes.data()),
-                     bytes.size());
-  return digest;
-}
-
-Sha256 sha256(std::string_view first, std::string_view second) {
-  crypto_hash_sha256_state state;
-  crypto_hash_sha256_init(&state);
-  for (const std::string_view part : {first, second}) {
-    crypto_hash_sha256_update(&state, reinterpret_cast<const unsigned char*>(part.data()),
-                              part.size());
-  }
-  Sha256 digest;
-  crypto_hash_sha256_final(&state, digest.data());
-  return digest;
-}
-
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
   std::string hex;
