@@ -347,8 +347,10 @@ Result<JournalRecord> decode_body_by_tree(std::string_view body) {
 
 Result<JournalRecord> decode_body(std::string_view body) {
   JournalRecord record;
-  const bool is_config = body.starts_with(config_start);
-  if (is_config ? read_config(body, record) : read_record(body, record)) return record;
+  const bool read = body.starts_with(config_start)
+                        ? read_config(body, record)
+                        : read_record(body, record) && record.kind != JournalKind::config;
+  if (read) return record;
   return decode_body_by_tree(body);
 }
 
