@@ -12,12 +12,6 @@
 namespace selfheal::simulation {
 namespace {
 
-DecodeSignals fresh_decoder() {
-  auto decoder = std::make_shared<SignalDecoder>();
-  return
-      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
-}
-
 StepResult answer(const RunStarted& started, const std::string& status) {
   StepResult result;
   result.action_id = started.action_id;
@@ -93,7 +87,7 @@ bool SimulatedOwner::restore() {
     trouble_ = checked.error().context;
     return false;
   }
-  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder());
+  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, world_.decode);
   pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
@@ -188,7 +182,7 @@ void SimulatedOwner::go_live() {
   settings_ = walk_->settings();
   settings_changed_ = walk_->settings_pending();
   log_time_ms_ = walk_->last_append_ms();
-  planner_ = std::make_unique<CutPlanner>(fresh_decoder());
+  planner_ = std::make_unique<CutPlanner>(world_.decode);
   const auto partition = static_cast<std::int32_t>(shard_);
   const TopicPartition signals{world_.topics.signals, partition};
   const TopicPartition control{world_.topics.control, partition};

@@ -14,6 +14,7 @@
 #include "tests/simulation/poison_stage.hpp"
 #include "tests/simulation/simulated_target.hpp"
 #include "topics/memory_log.hpp"
+#include "topics/signal_decoder.hpp"
 
 namespace selfheal::simulation {
 
@@ -46,6 +47,10 @@ struct SharedWorld {
   double shim_dies = 0.02;
   double reads_late = 0;  // how often an owner goes on without having looked at the journal
   PoisonRecords poison;
+  DecodeSignals decode = [decoder = std::make_shared<SignalDecoder>()](const RecordView& record,
+                                                                       SignalBatch& batch) {
+    decoder->decode(record, batch);
+  };
 };
 
 class SimulatedOwner {
