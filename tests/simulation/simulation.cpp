@@ -6,6 +6,7 @@
 #include "decision/shard/invariants.hpp"
 #include "tests/simulation/simulated_owner.hpp"
 #include "tests/simulation/simulated_settings.hpp"
+#include "tests/simulation/skip_audit.hpp"
 #include "topics/event_codec.hpp"
 #include "topics/routing.hpp"
 #include "topics/signal_decoder.hpp"
@@ -359,7 +360,7 @@ class Cluster {
   void audit_shard(std::int64_t shard, Audit audit) {
     JournalWalk walk(world_.log, world_.topics, world_.decode, {.tolerate_lost_inputs = false});
     InvariantChecker checker;
-    PoisonRecords skipped;
+    SkipAudit skips(world_.topics);
     const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
     const Result<OffsetRange> range = world_.log.range(where);
     const Result<void> read =
@@ -369,7 +370,7 @@ class Cluster {
             ++report_.zombie_appends;
           }
           if (walked.acceptance != Acceptance::accepted) return {};
-          if (walked.record->kind == JournalKind::skip) take_skip(*walked.record, skipped);
+          skips.take(*walked.record);
           checker.take(*walked.record, walked.difference);
           for (const Event& event : walked.record->events) {
             if (const auto* started = std::get_if<RunStarted>(&event.body)) {
@@ -395,29 +396,10 @@ class Cluster {
       report_.failed_cuts += checker.counts().failed;
       report_.poisoned += checker.counts().skipped;
     }
-    compare_skips(shard, skipped);
-    compare_states(shard, walk);
-  }
-
-  void take_skip(const JournalRecord& record, PoisonRecords& skipped) {
-    const bool control = record.topic_kind == "control";
-    const Offset at = control ? record.cut.control_begin : record.cut.signals_begin;
-    const std::string& topic = control ? world_.topics.control : world_.topics.signals;
-    skipped.insert({{topic, static_cast<std::int32_t>(record.shard)}, at});
-    if (record.cut.records() != 1)
-      report_.findings.push_back("2: a skip takes other than 1 record");
-  }
-
-  // Invariant 2: exactly the poisonous records are left out.
-  void compare_skips(std::int64_t shard, const PoisonRecords& skipped) {
-    PoisonRecords expected;
-    for (const auto& each : world_.poison) {
-      if (each.first.partition == shard) expected.insert(each);
+    for (const std::string& wrong : skips.finish(shard, world_.poison)) {
+      report_.findings.push_back(wrong);
     }
-    if (skipped == expected) return;
-    report_.findings.push_back(
-        "2: shard " + std::to_string(shard) + " skips " + std::to_string(skipped.size()) +
-        " records, of which poisonous are " + std::to_string(expected.size()));
+    compare_states(shard, walk);
   }
 
   // Invariant 4: state by deciding again = live state, and 2: nothing that was sent was left out.
