@@ -80,6 +80,7 @@ void append_event(std::string& out, const Event& event) {
 
 std::string event_text(const Event& event) {
   std::string text;
+  text.reserve(512);
   append_event(text, event);
   return text;
 }
@@ -116,20 +117,24 @@ std::string decision_id(std::int64_t shard, std::int64_t seq, std::int64_t k) {
   return std::to_string(shard) + "/" + std::to_string(seq) + "/" + std::to_string(k);
 }
 
-Json to_cloud_event(const Event& event, const DecisionAddress& address) {
-  Json json = Json::object();
-  json["specversion"] = "1.0";
-  json["id"] = decision_id(address.shard, address.seq, address.k);
-  json["source"] = "/selfheal/" + address.topics_prefix + "/" + std::to_string(address.shard);
-  json["type"] = std::string("self_heal.") + event_name(event.body);
-  json["subject"] = event.service;
-  json["time"] = format_rfc3339(address.time_ms);
-  json["datacontenttype"] = "application/json";
+std::string cloud_event_text(const Event& event, const DecisionAddress& address) {
+  std::string out;
+  JsonObjectWriter object(out);
   // Extension attributes may not be empty, so an absent one is left out.
-  if (!event.incident_id.empty()) json["incidentid"] = event.incident_id;
-  if (!event.causation_id.empty()) json["causationid"] = event.causation_id;
-  json["data"] = std::visit([](const auto& body) { return to_json_value(body); }, event.body);
-  return json;
+  if (!event.causation_id.empty()) append_json(object.member("causationid"), event.causation_id);
+  object.member("data");
+  std::visit([&](const auto& body) { append_json(out, body); }, event.body);
+  append_json(object.member("datacontenttype"), std::string_view("application/json"));
+  append_json(object.member("id"), decision_id(address.shard, address.seq, address.k));
+  if (!event.incident_id.empty()) append_json(object.member("incidentid"), event.incident_id);
+  append_json(object.member("source"),
+              "/selfheal/" + address.topics_prefix + "/" + std::to_string(address.shard));
+  append_json(object.member("specversion"), std::string_view("1.0"));
+  append_json(object.member("subject"), event.service);
+  append_json(object.member("time"), format_rfc3339(address.time_ms));
+  append_json(object.member("type"), std::string("self_heal.") + event_name(event.body));
+  object.end();
+  return out;
 }
 
 }  // namespace selfheal

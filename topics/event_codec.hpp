@@ -27,6 +27,6 @@ struct DecisionAddress {
   TimeMs time_ms = 0;
 };
 std::string decision_id(std::int64_t shard, std::int64_t seq, std::int64_t k);
-Json to_cloud_event(const Event& event, const DecisionAddress& address);
+std::string cloud_event_text(const Event& event, const DecisionAddress& address);
 
 }  // namespace selfheal

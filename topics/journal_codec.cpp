@@ -295,6 +295,8 @@ std::string encode_body(const JournalRecord& record) {
   const bool is_failed = kind == JournalKind::failed;
   const bool is_skip = kind == JournalKind::skip;
   std::string out;
+  // Room for an ordinary record, which else would move a handful of times while it grows.
+  out.reserve(1024 + 512 * record.events.size());
   JsonObjectWriter object(out);
   // Sorted by name, whatever the kind: the bytes are canonical.
   if (is_claim) append_json(object.member("build"), record.build);

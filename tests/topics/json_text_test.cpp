@@ -254,6 +254,28 @@ TEST(JsonText, EventsGiveTheBytesOfTheTree) {
   }
 }
 
+TEST(JsonText, CloudEventsAreThoseOfTheContract) {
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    Source source(seed);
+    std::vector<Event> events;
+    source.add_every_event(events, seed % 2 == 0);
+    const DecisionAddress address{source.text(true), 3, source.whole(), 5, 1'800'000'000'123};
+    for (const Event& event : events) {
+      Json json{{"specversion", "1.0"},
+                {"id", decision_id(3, address.seq, 5)},
+                {"source", "/selfheal/" + address.topics_prefix + "/3"},
+                {"type", std::string("self_heal.") + event_name(event.body)},
+                {"subject", event.service},
+                {"time", "2027-01-15T08:00:00.123Z"},
+                {"datacontenttype", "application/json"},
+                {"data", event_to_json(event)["data"]}};
+      if (!event.incident_id.empty()) json["incidentid"] = event.incident_id;
+      if (!event.causation_id.empty()) json["causationid"] = event.causation_id;
+      EXPECT_EQ(cloud_event_text(event, address), dump(json));
+    }
+  }
+}
+
 TEST(JsonText, RecordsGiveTheBytesOfTheTree) {
   for (std::uint64_t seed = 0; seed < 60; ++seed) {
     Source source(seed);
