@@ -10,9 +10,6 @@ namespace {
 
 using Self = cutter_actor::stateful_pointer<CutterState>;
 
-// The journal accepts ticks up to 2 s ahead of the log's clock; half of that is left for its
-// latency.
-constexpr DurationMs tick_off_ms_max = 1000;
 // A timer is never set further ahead than this, so that a wrong clock heals by itself.
 constexpr DurationMs sleep_ms_max = 1000;
 
@@ -22,13 +19,10 @@ std::int64_t steady_us() {
       .count();
 }
 
-// The wall clock, held to the log's: an owner that is hours ahead must not expire everything, one
-// that is hours behind must not keep every timer of the chain from firing.
 TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();
   const DurationMs since_ms = (steady_us() - state.heard_at_us) / 1000;
-  const TimeMs log_now_ms = state.log_time_ms + since_ms;
-  return std::clamp(now_ms, log_now_ms - tick_off_ms_max, log_now_ms + tick_off_ms_max);
+  return CutPlanner::tick_held_to(now_ms, state.log_time_ms + since_ms);
 }
 
 // What a cut of few records costs is mostly the cut's own: it says little about a record.
@@ -90,17 +84,11 @@ void fetch(Self self) {
 
 void skip_poison(Self self) {
   CutterState& state = self->state;
-  const bool control = state.chain.control_next < state.chain.poison.control_until;
-  CutSupply& supply = *state.supply;
+  state.supply->now_ms = tick_now(state);
+  PoisonSkip left_out = CutPlanner::skip_of(state.chain, *state.supply);
   auto skip = std::make_shared<SkipOrder>();
-  skip->cut.signals_begin = state.chain.signals_next;
-  skip->cut.control_begin = state.chain.control_next;
-  skip->cut.signals_end = control ? state.chain.signals_next : supply.signals.next_offset;
-  skip->cut.control_end = control ? supply.control.next_offset : state.chain.control_next;
-  skip->cut.tick_ms = std::max(state.chain.tick_ms, tick_now(state));
-  skip->cut.caught_up_through_ms = state.chain.caught_up_through_ms;
-  skip->cut.inputs_digest = digest_inputs(supply.signals, supply.control);
-  skip->topic_kind = control ? "control" : "signals";
+  skip->cut = std::move(left_out.cut);
+  skip->topic_kind = std::move(left_out.topic_kind);
   skip->reason = "it has killed its shard twice";
   // The next incarnation begins behind it.
   state.stopped = true;
@@ -208,9 +196,7 @@ void try_cut(Self self) {
     fetch(self);
     return sleep_until_due(self);
   }
-  const bool poisoned =
-      state.chain.poison.records_max == 1 && state.chain.poison.single_failures >= 2;
-  if (poisoned) {
+  if (CutPlanner::is_poisoned(state.chain)) {
     if (!state.supply) return fetch(self);
     return skip_poison(self);
   }

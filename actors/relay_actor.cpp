@@ -114,7 +114,7 @@ void send_decision(Self self, const JournalRecord& record, std::int64_t k, const
   const auto partitions = static_cast<std::int32_t>(environment.partitions);
   NewRecord out;
   out.key = event.service;
-  out.value = dump(to_cloud_event(event, address));
+  out.value = cloud_event_text(event, address);
   const std::int32_t partition = event.service.empty() ? static_cast<std::int32_t>(record.shard)
                                                        : shard_of(event.service, partitions);
   send_out(self, record.shard, {environment.topics.decisions, partition}, std::move(out));

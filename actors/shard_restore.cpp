@@ -10,13 +10,13 @@ std::string difference(const JournalRecord& recorded, const Token& decided,
   for (std::size_t k = 0; k < std::max(recorded.events.size(), decided.events.size()); ++k) {
     const std::string id = decided.id_of(k);
     if (k >= recorded.events.size()) {
-      return id + ": decided " + dump(event_to_json(decided.events[k])) + ", nothing is recorded";
+      return id + ": decided " + event_text(decided.events[k]) + ", nothing is recorded";
     }
     if (k >= decided.events.size()) {
-      return id + ": recorded " + dump(event_to_json(recorded.events[k])) + ", nothing was decided";
+      return id + ": recorded " + event_text(recorded.events[k]) + ", nothing was decided";
     }
-    const std::string was = dump(event_to_json(recorded.events[k]));
-    const std::string is = dump(event_to_json(decided.events[k]));
+    const std::string was = event_text(recorded.events[k]);
+    const std::string is = event_text(decided.events[k]);
     if (was != is) return id + ": recorded " + was + ", decided " + is;
   }
   if (state_hash != recorded.state_hash) {
@@ -95,17 +95,24 @@ Result<void> JournalWalk::decide_again(const Chain& before, const JournalRecord&
   return {};
 }
 
+Chain JournalWalk::chain_without_settings() {
+  // Many kilobytes that would be copied for every record.
+  std::string settings = std::move(chain_.settings);
+  Chain copy = chain_;
+  chain_.settings = std::move(settings);
+  return copy;
+}
+
 Result<void> JournalWalk::take(const RecordView& read,
                                const std::function<Result<void>(const WalkedRecord&)>& visit) {
   WalkedRecord walked;
   JournalRecord record;
   walked.read = &read;
-  const Chain before = chain_;
+  const Chain before = chain_without_settings();
   walked.acceptance = accept(chain_, read, record, options_.signatures);
   walked.record = walked.acceptance == Acceptance::unreadable ? nullptr : &record;
   walked.chain = &chain_;
   last_offset_ = read.offset;
-  last_record_hash_ = to_hex(sha256(read.value));
   last_append_ms_ = read.append_time_ms;
   if (walked.acceptance == Acceptance::newer_version) {
     return Error{ErrorCode::refused, "the journal of shard " + std::to_string(chain_.shard) +
@@ -133,11 +140,16 @@ Result<void> JournalWalk::read_to(std::int64_t shard, Offset end,
   const TopicPartition where{topics_.journal, static_cast<std::int32_t>(shard)};
   return read_range(log_, where, {chain_.journal_next, end},
                     [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                      Result<void> taken;
                       for (const RecordView& read : batch.records) {
-                        const Result<void> taken = take(read, visit);
-                        if (!taken) return taken;
+                        taken = take(read, visit);
+                        if (taken) continue;
+                        last_record_hash_ = to_hex(sha256(read.value));
+                        return taken;
                       }
-                      return {};
+                      // Only the last one's hash is ever asked for.
+                      last_record_hash_ = to_hex(sha256(batch.records.back().value));
+                      return taken;
                     });
 }
 

@@ -56,6 +56,7 @@ class JournalWalk {
   Result<void> take(const RecordView& read,
                     const std::function<Result<void>(const WalkedRecord&)>& visit);
   Result<void> decide_again(const Chain& before, const JournalRecord& record, WalkedRecord& walked);
+  Chain chain_without_settings();
   Result<CutSupply> read_inputs(std::int64_t shard, const Cut& cut);
 
   Log& log_;

@@ -22,6 +22,7 @@ Hash128 hash128(std::string_view bytes);
 
 using Sha256 = std::array<std::uint8_t, 32>;
 Sha256 sha256(std::string_view bytes);
+Sha256 sha256(std::string_view first, std::string_view second);  // of both, one behind the other
 
 std::string to_hex(std::string_view bytes);
 std::string to_hex(const Sha256& digest);

@@ -36,6 +36,12 @@ void Stage::replay_events(const std::vector<Event>& events, const ShardFacts& fa
   own_end_ = 0;
 }
 
+const std::string& Stage::hash_of(const Playbook& playbook) const {
+  std::string& hash = playbook_hashes_[playbook.name];
+  if (hash.empty()) hash = playbook_hash(playbook);
+  return hash;
+}
+
 std::string Stage::emit(Token& token, Event event) {
   token.events.push_back(std::move(event));
   const std::size_t k = token.events.size() - 1;

@@ -5,6 +5,7 @@
 // decided itself, what earlier stages put into the token before it, and, with the next token, what
 // later stages added after it. So a stage's lasting state is a fold over the journal, and a stage
 // restored from events equals one that decided them.
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -43,7 +44,10 @@ class Stage {
   void replay_events(const std::vector<Event>& events, const ShardFacts& facts, TimeMs tick_ms);
 
   // The settings in force; called before the first token and when they change.
-  virtual void configure(std::shared_ptr<const Settings> settings) { settings_ = settings; }
+  virtual void configure(std::shared_ptr<const Settings> settings) {
+    settings_ = settings;
+    playbook_hashes_.clear();
+  }
 
   // The earliest time at which this stage wants a cut even without input.
   virtual TimeMs next_due_ms() const = 0;
@@ -63,8 +67,11 @@ class Stage {
   std::string emit(Token& token, Event event);
 
   const Settings& settings() const { return *settings_; }
+  // playbook_hash() of a playbook of settings(), worked out once: it is asked for in every cut.
+  const std::string& hash_of(const Playbook& playbook) const;
 
  private:
+  mutable std::map<std::string, std::string> playbook_hashes_;  // by name
   std::shared_ptr<const Settings> settings_ = std::make_shared<const Settings>();
   std::size_t own_end_ = 0;  // how many events of the previous cut this stage has evolved by
 };

@@ -5,9 +5,11 @@
 namespace selfheal {
 
 std::string ControlMessage::signed_text() const {
-  Json json = to_json_value(*this);
-  json.erase("signature");
-  return dump(json);
+  std::string text;
+  JsonObjectWriter object(text);
+  append_json_members(object, *this, "signature");
+  object.end();
+  return text;
 }
 
 std::string encode_control(const ControlMessage& message) {

@@ -57,4 +57,9 @@ using EmbeddedInput = std::variant<StepResult, ProbeResult>;
 Json embedded_to_json(const EmbeddedInput& input);
 Result<EmbeddedInput> embedded_from_json(const Json& json);
 
+// The same bytes without a tree.
+void append_embedded(std::string& out, const EmbeddedInput& input);
+// False: not certain (see json_reader.hpp).
+bool read_embedded(JsonReader& in, EmbeddedInput& input);
+
 }  // namespace selfheal

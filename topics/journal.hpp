@@ -147,9 +147,11 @@ enum class Signatures : std::uint8_t { verify, verified_before };
 Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
                   Signatures signatures = Signatures::verify);
 
-// The same for a record that the caller made and signed itself, with its exact body.
+// The same for a record, no claim, that the caller made and signed itself. `head_after` is the head
+// that advance() gave the caller's own chain: a record that extends the chain names the same head
+// before it, so the head after it is the same too.
 Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord& own,
-                      std::string_view body);
+                      const Sha256& head_after);
 
 // Moves a chain by a record that is known to extend it: what the owner does before the read-back.
 void advance(Chain& chain, const JournalRecord& record, std::string_view body);

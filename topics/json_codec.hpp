@@ -10,23 +10,12 @@
 #include "base/fields.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "topics/json_reader.hpp"
+#include "topics/json_writer.hpp"
 
 namespace selfheal {
 
 using Json = nlohmann::json;
-
-namespace json_detail {
-
-template <class T>
-struct is_vector : std::false_type {};
-template <class T>
-struct is_vector<std::vector<T>> : std::true_type {};
-template <class T>
-struct is_map : std::false_type {};
-template <class T>
-struct is_map<std::map<std::string, T>> : std::true_type {};
-
-}  // namespace json_detail
 
 template <class T>
 Json to_json_value(const T& value) {
@@ -117,7 +106,9 @@ std::string from_json_value(const Json& json, T& value) {
 template <HasFields T>
 std::string to_json_text(const T& value) {
   // Invalid UTF-8 is replaced, never thrown: texts come from outside.
-  return to_json_value(value).dump(-1, ' ', false, Json::error_handler_t::replace);
+  std::string text;
+  append_json(text, value);
+  return text;
 }
 
 inline std::string dump(const Json& json) {
@@ -129,6 +120,8 @@ Result<Json> parse_json(std::string_view text);
 
 template <HasFields T>
 Result<T> from_json_text(std::string_view text) {
+  if (T plain{}; read_json_text(text, plain)) return plain;
+  // Not certain without a tree, or wrong: the tree decides, and words what is wrong.
   Result<Json> json = parse_json(text);
   if (!json) return json.error();
   T value{};

@@ -1,5 +1,6 @@
 #include "topics/log.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -38,7 +39,11 @@ Result<void> read_range(
   Offset position = range.begin;
   while (position < range.end) {
     RecordBatch batch;
-    if (Result<void> polled = (*reader)->poll(batch, {}); !polled) return polled;
+    // No more than the range can hold: it is often a few records of a long log.
+    PollLimits limits;
+    limits.records_max =
+        std::min(limits.records_max, static_cast<std::size_t>(range.end - position));
+    if (Result<void> polled = (*reader)->poll(batch, limits); !polled) return polled;
     if (batch.records.empty() && (*reader)->position() == position) {
       if (Clock::now() - heard > std::chrono::milliseconds(wait_ms)) {
         return Error{ErrorCode::unavailable,

@@ -14,14 +14,14 @@ std::string_view to_string(SignalType type) {
 std::string_view SignalBatch::keep(std::string_view text) {
   if (text.empty()) return {};
   if (text.size() > block_bytes) {
-    large_.push_back(std::make_unique<char[]>(text.size()));
+    large_.push_back(std::make_unique_for_overwrite<char[]>(text.size()));
     std::memcpy(large_.back().get(), text.data(), text.size());
     return {large_.back().get(), text.size()};
   }
   if (used_ + text.size() > block_bytes) {
     // used_ starts full, so the first text opens block 0; cleared batches reuse their blocks.
     if (blocks_.empty() || block_index_ + 1 >= blocks_.size()) {
-      blocks_.push_back(std::make_unique<char[]>(block_bytes));
+      blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_bytes));
       block_index_ = blocks_.size() - 1;
     } else {
       ++block_index_;

@@ -87,7 +87,7 @@ TimeMs Runner::next_due_ms() const {
 
 const Playbook* Runner::approved_playbook(const RunRow& run) const {
   const Playbook* playbook = find_playbook(settings(), run.intent.playbook);
-  if (playbook == nullptr || playbook_hash(*playbook) != run.intent.playbook_hash) return nullptr;
+  if (playbook == nullptr || hash_of(*playbook) != run.intent.playbook_hash) return nullptr;
   return playbook;
 }
 

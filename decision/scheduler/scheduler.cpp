@@ -473,7 +473,7 @@ Proposal Scheduler::make_proposal(const Token& token, const IncidentRow& inciden
   Proposal proposal{.proposal_id = token.name_of("prop", token.events.size()),
                     .incident_id = incident.opened.incident_id,
                     .playbook = winner.playbook,
-                    .playbook_hash = playbook_hash(playbook),
+                    .playbook_hash = hash_of(playbook),
                     .code = incident.opened.code,
                     .service = incident.opened.service,
                     .resource_kind = incident.opened.resource_kind,

@@ -11,6 +11,11 @@ CommitWindow::CommitWindow(Chain chain, std::string secret_hex)
 void CommitWindow::set_last_record(Offset offset, std::string hash) {
   last_offset_ = offset;
   last_record_hash_ = std::move(hash);
+  last_value_.reset();
+}
+
+std::string CommitWindow::last_record_hash() const {
+  return last_value_ ? to_hex(sha256(*last_value_)) : last_record_hash_;
 }
 
 JournalRecord CommitWindow::next_record(JournalKind kind) const {
@@ -33,6 +38,7 @@ Result<std::string> CommitWindow::add(PendingRecord pending) {
                  "a batch of " + std::to_string(value.size()) + " bytes does not fit a record"};
   }
   advance(speculative_, pending.record, pending.body);
+  pending.head_after = speculative_.head;
   pending_.push_back(std::move(pending));
   return value;
 }
@@ -56,7 +62,7 @@ std::optional<OwnerEnded> CommitWindow::read(const RecordView& read, Acceptance&
   const bool mine = expected != nullptr && parts && parts->body == expected->body;
   if (mine) {
     // What we signed ourselves need be neither decoded nor verified again.
-    acceptance = accept_own(committed_, read, expected->record, expected->body);
+    acceptance = accept_own(committed_, read, expected->record, expected->head_after);
   } else {
     JournalRecord record;
     acceptance = accept(committed_, read, record);
@@ -65,7 +71,7 @@ std::optional<OwnerEnded> CommitWindow::read(const RecordView& read, Acceptance&
     }
   }
   last_offset_ = read.offset;
-  last_record_hash_ = to_hex(sha256(read.value));
+  last_value_ = read.value;
   if (mine && acceptance == Acceptance::accepted) {
     expected->read_back = true;
     expected->append_ms = read.append_time_ms;

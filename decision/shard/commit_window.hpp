@@ -17,6 +17,7 @@ namespace selfheal {
 struct PendingRecord {
   JournalRecord record;
   std::string body;
+  Sha256 head_after{};  // of the chain behind it; set by CommitWindow::add
   std::shared_ptr<const Settings> settings;
   std::vector<std::int64_t> signals_by_type;
   TimeMs oldest_signal_ms = 0;
@@ -40,7 +41,7 @@ class CommitWindow {
   const Chain& speculative() const { return speculative_; }
   const Chain& committed() const { return committed_; }
   Offset last_offset() const { return last_offset_; }
-  const std::string& last_record_hash() const { return last_record_hash_; }
+  std::string last_record_hash() const;
   void set_last_record(Offset offset, std::string hash);
   bool idle() const { return pending_.empty(); }
   std::size_t in_flight() const { return pending_.size(); }
@@ -62,7 +63,9 @@ class CommitWindow {
   Chain committed_;
   std::string secret_hex_;
   Offset last_offset_ = -1;
+  // The hash is asked for at a save only, so the bytes are kept instead of hashing each record.
   std::string last_record_hash_;
+  std::optional<std::string> last_value_;  // none: the hash was given
   std::deque<PendingRecord> pending_;
 };
 

@@ -8,6 +8,10 @@
 namespace selfheal {
 namespace {
 
+// The journal accepts ticks up to 2 s ahead of the log's clock; half of that is left for its
+// latency.
+constexpr DurationMs tick_off_ms_max = 1000;
+
 std::uint64_t digest_batch(const RecordBatch& batch, std::uint64_t digest) {
   for (const RecordView& record : batch.records) digest = hash64(record.value, digest);
   return digest;
@@ -41,6 +45,28 @@ CutLimits CutPlanner::limits_for(const Chain& chain, const CutLimits& usual) {
     limits.controls_max = 0;
   }
   return limits;
+}
+
+TimeMs CutPlanner::tick_held_to(TimeMs own_ms, TimeMs log_ms) {
+  return std::clamp(own_ms, log_ms - tick_off_ms_max, log_ms + tick_off_ms_max);
+}
+
+bool CutPlanner::is_poisoned(const Chain& chain) {
+  return chain.poison.records_max == 1 && chain.poison.single_failures >= 2;
+}
+
+PoisonSkip CutPlanner::skip_of(const Chain& chain, const CutSupply& supply) {
+  const bool control = chain.control_next < chain.poison.control_until;
+  PoisonSkip skip;
+  skip.topic_kind = control ? "control" : "signals";
+  skip.cut.signals_begin = chain.signals_next;
+  skip.cut.control_begin = chain.control_next;
+  skip.cut.signals_end = control ? chain.signals_next : supply.signals.next_offset;
+  skip.cut.control_end = control ? supply.control.next_offset : chain.control_next;
+  skip.cut.tick_ms = std::max(chain.tick_ms, supply.now_ms);
+  skip.cut.caught_up_through_ms = chain.caught_up_through_ms;
+  skip.cut.inputs_digest = digest_inputs(supply.signals, supply.control);
+  return skip;
 }
 
 void CutPlanner::fill(Token& token, const CutSupply& supply) const {

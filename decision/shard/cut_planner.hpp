@@ -29,12 +29,27 @@ struct CutSupply {
   bool control_at_end = false;
 };
 
+// What a SKIP leaves out: one record, and where it is.
+struct PoisonSkip {
+  Cut cut;
+  std::string topic_kind;  // signals or control
+};
+
 class CutPlanner {
  public:
   explicit CutPlanner(DecodeSignals decode);
 
   // What may be polled for the next cut of this chain: less than usual after a cut that failed.
   static CutLimits limits_for(const Chain& chain, const CutLimits& usual);
+
+  // An owner's clock held to the log's on both sides: one that is hours ahead must not expire
+  // everything, one that is hours behind must not keep every timer of the chain from firing.
+  static TimeMs tick_held_to(TimeMs own_ms, TimeMs log_ms);
+
+  // The one record at the chain's next offset has killed its shard twice: it is to be skipped.
+  static bool is_poisoned(const Chain& chain);
+  // Skips that record, which was polled within limits_for().
+  static PoisonSkip skip_of(const Chain& chain, const CutSupply& supply);
 
   // The token of the next cut. Takes everything in the supply; the tick is the owner's clock, never
   // before the chain's.

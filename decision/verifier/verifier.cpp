@@ -166,7 +166,7 @@ void Verifier::give_up(Token& token, const std::string& action_id, const std::st
   if (row == nullptr) return;
   const Playbook* playbook = find_playbook(settings(), row->intent.playbook);
   const bool unchanged =
-      playbook != nullptr && playbook_hash(*playbook) == row->intent.playbook_hash;
+      playbook != nullptr && hash_of(*playbook) == row->intent.playbook_hash;
   if (!unchanged || !has_rollback(*playbook)) {
     return conclude(token, action_id, "not_recovered", reason);
   }

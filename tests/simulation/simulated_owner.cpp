@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.hpp"
 #include "base/signature.hpp"
 #include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
@@ -10,12 +11,6 @@
 
 namespace selfheal::simulation {
 namespace {
-
-DecodeSignals fresh_decoder() {
-  auto decoder = std::make_shared<SignalDecoder>();
-  return
-      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
-}
 
 StepResult answer(const RunStarted& started, const std::string& status) {
   StepResult result;
@@ -64,6 +59,9 @@ void SimulatedOwner::crash() {
   claimed_pending_ = false;
   settings_changed_ = false;
   follow_up_ = true;
+  saved_next_ = -1;
+  failed_.reset();
+  stopped_ = false;
   ++incarnation_;
 }
 
@@ -73,11 +71,13 @@ void SimulatedOwner::end() {
 
 bool SimulatedOwner::step() {
   if (!window_) return walk_ ? claim() : restore();
-  if (read_back()) return true;
+  // One thread reads the journal and another decides: what is decided may be out of date.
+  const bool late = world_.dice.chance(world_.reads_late);
+  if (!late && read_back()) return true;
   if (!window_) return true;
   if (act()) return true;
   if (take_effect_ends()) return true;
-  return cut();
+  return stopped_ ? record_failure() : cut();
 }
 
 bool SimulatedOwner::restore() {
@@ -87,11 +87,7 @@ bool SimulatedOwner::restore() {
     trouble_ = checked.error().context;
     return false;
   }
-  // The audit at the end checks every signature; doing so at each of many restarts would be most of
-  // what a schedule costs.
-  auto walk =
-      std::make_unique<JournalWalk>(world_.log, world_.topics, fresh_decoder(),
-                                    JournalWalkOptions{.signatures = Signatures::verified_before});
+  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, world_.decode);
   pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
@@ -175,23 +171,41 @@ bool SimulatedOwner::claim() {
   claimed_pending_ = false;
   if (!mine) return true;
   if (walk_->chain().settings != world_.settings) return true;
-  // Live.
+  go_live();
+  return true;
+}
+
+void SimulatedOwner::go_live() {
   const Chain& chain = walk_->chain();
   window_ = std::make_unique<CommitWindow>(chain, world_.secret_key);
   window_->set_last_record(walk_->last_offset(), walk_->last_record_hash());
   settings_ = walk_->settings();
   settings_changed_ = walk_->settings_pending();
   log_time_ms_ = walk_->last_append_ms();
-  planner_ = std::make_unique<CutPlanner>(fresh_decoder());
-  fold_ = std::make_unique<ShardFold>(walk_->fold().release());
-  fold_->configure(settings_);
+  planner_ = std::make_unique<CutPlanner>(world_.decode);
   const auto partition = static_cast<std::int32_t>(shard_);
-  journal_ = std::move(world_.log.open(where, chain.journal_next, [] {}).value());
-  signals_ = std::move(
-      world_.log.open({world_.topics.signals, partition}, chain.signals_next, [] {}).value());
-  control_ = std::move(
-      world_.log.open({world_.topics.control, partition}, chain.control_next, [] {}).value());
+  const TopicPartition signals{world_.topics.signals, partition};
+  const TopicPartition control{world_.topics.control, partition};
+  std::vector<std::unique_ptr<Stage>> stages = walk_->fold().release();
+  // Some stages have decided before the bug strikes and some have not.
+  const auto place = static_cast<std::ptrdiff_t>(world_.dice.below(stages.size() + 1));
+  stages.insert(stages.begin() + place,
+                std::make_unique<PoisonStage>(world_.poison, signals, control));
+  fold_ = std::make_unique<ShardFold>(std::move(stages));
+  fold_->configure(settings_);
+  journal_ = std::move(
+      world_.log.open({world_.topics.journal, partition}, chain.journal_next, [] {}).value());
+  signals_ = std::move(world_.log.open(signals, chain.signals_next, [] {}).value());
+  control_ = std::move(world_.log.open(control, chain.control_next, [] {}).value());
   world_.target.raise_fence(shard_, chain.epoch);
+  take_over_runs();
+  walk_.reset();
+  next_due_ms_ = 0;
+  follow_up_ = true;
+}
+
+// What the owner before had started: its answer is waited for, or it never began.
+void SimulatedOwner::take_over_runs() {
   for (const auto& stage : fold_->stages()) {
     const auto* runner = dynamic_cast<const Runner*>(stage.get());
     if (runner == nullptr) continue;
@@ -212,10 +226,6 @@ bool SimulatedOwner::claim() {
       }
     }
   }
-  walk_.reset();
-  next_due_ms_ = 0;
-  follow_up_ = true;
-  return true;
 }
 
 bool SimulatedOwner::read_back() {
@@ -261,6 +271,9 @@ void SimulatedOwner::relay(const JournalRecord& record) {
 }
 
 void SimulatedOwner::on_committed(const PendingRecord& committed) {
+  // The next incarnation begins with what this record says.
+  const JournalKind kind = committed.record.kind;
+  if (kind == JournalKind::failed || kind == JournalKind::skip) return end();
   relay(committed.record);
   for (const Event& event : committed.record.events) {
     if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
@@ -320,15 +333,20 @@ bool SimulatedOwner::cut() {
   supply.control.next_offset = control_->position();
   supply.signals_at_end = signals_->at_end();
   supply.control_at_end = control_->at_end();
-  // An owner with a wrong clock holds itself to the log's, as the cutter does.
-  supply.now_ms = std::clamp(clock_ms(), world_.now_ms - 1000, world_.now_ms + 1000);
-  const bool work = !supply.signals.records.empty() || !supply.control.records.empty() ||
-                    !inputs_.empty() || follow_up_ || settings_changed_ ||
+  supply.now_ms = CutPlanner::tick_held_to(clock_ms(), world_.now_ms);
+  const bool has_records = !supply.signals.records.empty() || !supply.control.records.empty();
+  const bool work = has_records || !inputs_.empty() || follow_up_ || settings_changed_ ||
                     next_due_ms_ <= supply.now_ms;
   if (!work) {
-    if (window_->idle() && world_.dice.chance(0.5)) save();
+    const bool is_new = saved_next_ != window_->committed().journal_next;
+    if (window_->idle() && world_.dice.chance(0.5) && is_new) save();
     return false;
   }
+  if (CutPlanner::is_poisoned(window_->speculative())) return has_records && skip(supply);
+  return decide(std::move(supply));
+}
+
+bool SimulatedOwner::decide(CutSupply supply) {
   while (!inputs_.empty() && supply.inputs.size() < 3) {
     supply.inputs.push_back(std::move(inputs_.front()));
     inputs_.pop_front();
@@ -337,12 +355,49 @@ bool SimulatedOwner::cut() {
   token.settings = settings_;
   token.settings_changed = settings_changed_;
   settings_changed_ = false;
-  fold_->decide(token);
+  try {
+    fold_->decide(token);
+  } catch (const CheckFailure&) {
+    failed_ = token.cut;
+    stopped_ = true;
+    return true;
+  }
   next_due_ms_ = token.next_due_ms;
   follow_up_ = !token.events.empty();
   if (is_empty(token)) return false;
   PendingRecord pending;
   pending.record = batch_of(window_->speculative(), token);
+  append(std::move(pending));
+  return true;
+}
+
+bool SimulatedOwner::skip(const CutSupply& supply) {
+  PoisonSkip left_out = CutPlanner::skip_of(window_->speculative(), supply);
+  PendingRecord pending;
+  pending.record = window_->next_record(JournalKind::skip);
+  pending.record.cut = std::move(left_out.cut);
+  pending.record.topic_kind = std::move(left_out.topic_kind);
+  pending.record.reason = "it has killed its shard twice";
+  stopped_ = true;
+  append(std::move(pending));
+  return true;
+}
+
+// A cut that could not be decided is journaled once everything before it is committed.
+bool SimulatedOwner::record_failure() {
+  if (!failed_ || !window_->idle()) return false;
+  PendingRecord pending;
+  pending.record = window_->next_record(JournalKind::failed);
+  pending.record.cut = std::move(*failed_);
+  pending.record.cut.inputs.clear();
+  pending.record.stage = "poison";
+  pending.record.reason = "a poisonous record";
+  failed_.reset();
+  append(std::move(pending));
+  return true;
+}
+
+void SimulatedOwner::append(PendingRecord pending) {
   const std::int64_t seq = pending.record.seq;
   const Result<std::string> value = window_->add(std::move(pending));
   const int incarnation = incarnation_;
@@ -354,7 +409,6 @@ bool SimulatedOwner::cut() {
                       trouble_.clear();
                       end();
                     });
-  return true;
 }
 
 void SimulatedOwner::save() {
@@ -372,6 +426,7 @@ void SimulatedOwner::save() {
   for (const std::string& key : sink.erased) pages_.erase(key);
   const Result<void> written = store_.write(changes);
   if (!written) trouble_ = written.error().context;
+  saved_next_ = changes.chain.journal_next;
 }
 
 PageMap SimulatedOwner::pages() {
@@ -382,7 +437,7 @@ PageMap SimulatedOwner::pages() {
 }
 
 bool SimulatedOwner::idle() const {
-  if (!window_ || !window_->idle()) return false;
+  if (!window_ || !window_->idle() || stopped_) return false;
   return inputs_.empty() && to_start_.empty() && awaited_.empty() && !follow_up_;
 }
 

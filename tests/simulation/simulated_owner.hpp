@@ -11,8 +11,10 @@
 #include "actors/shard_restore.hpp"
 #include "decision/shard/commit_window.hpp"
 #include "storage/page_store.hpp"
+#include "tests/simulation/poison_stage.hpp"
 #include "tests/simulation/simulated_target.hpp"
 #include "topics/memory_log.hpp"
+#include "topics/signal_decoder.hpp"
 
 namespace selfheal::simulation {
 
@@ -43,6 +45,12 @@ struct SharedWorld {
   std::int64_t partitions = 1;
   double effect_fails = 0.2;
   double shim_dies = 0.02;
+  double reads_late = 0;  // how often an owner goes on without having looked at the journal
+  PoisonRecords poison;
+  DecodeSignals decode = [decoder = std::make_shared<SignalDecoder>()](const RecordView& record,
+                                                                       SignalBatch& batch) {
+    decoder->decode(record, batch);
+  };
 };
 
 class SimulatedOwner {
@@ -61,12 +69,20 @@ class SimulatedOwner {
   // Pages of the live state, once settled.
   PageMap pages();
   const std::string& trouble() const { return trouble_; }
+  // What went wrong has been looked at; what comes after it is new.
+  void forget_trouble() { trouble_.clear(); }
 
  private:
   bool restore();
   bool claim();
+  void go_live();
+  void take_over_runs();
   bool read_back();
   bool cut();
+  bool decide(CutSupply supply);
+  bool skip(const CutSupply& supply);
+  bool record_failure();
+  void append(PendingRecord pending);
   bool act();
   bool take_effect_ends();
   void on_committed(const PendingRecord& committed);
@@ -92,6 +108,8 @@ class SimulatedOwner {
   bool settings_changed_ = false;
   bool follow_up_ = true;
   bool claimed_pending_ = false;
+  std::optional<Cut> failed_;  // could not be decided, and is not in the journal yet
+  bool stopped_ = false;       // this incarnation cuts no more
   std::string claim_body_;
   TimeMs next_due_ms_ = 0;
   TimeMs log_time_ms_ = 0;
@@ -100,6 +118,7 @@ class SimulatedOwner {
   std::vector<RunStarted> awaited_;
   std::map<std::string, RunIntent> intents_;
   std::map<std::string, std::string> pages_;  // everything saved so far
+  Offset saved_next_ = -1;  // the journal position of the last save of this incarnation
   std::string trouble_;
   int incarnation_ = 0;
 };

@@ -5,6 +5,8 @@
 #include "base/signature.hpp"
 #include "decision/shard/invariants.hpp"
 #include "tests/simulation/simulated_owner.hpp"
+#include "tests/simulation/simulated_settings.hpp"
+#include "tests/simulation/skip_audit.hpp"
 #include "topics/event_codec.hpp"
 #include "topics/routing.hpp"
 #include "topics/signal_decoder.hpp"
@@ -14,67 +16,6 @@ namespace {
 
 constexpr TimeMs begin_ms = 1'800'000'000'000;  // some day in 2027
 constexpr int machine_count = 2;
-
-// Keys cost more to make than a schedule takes; they carry no secret here.
-const SigningKey& journal_key() {
-  static const SigningKey key = generate_signing_key();
-  return key;
-}
-const SigningKey& person_key() {
-  static const SigningKey key = generate_signing_key();
-  return key;
-}
-
-Playbook playbook(const std::string& name, const std::string& code, bool automatic,
-                  const std::string& effect) {
-  Playbook book;
-  book.name = name;
-  book.risk = automatic ? "low" : "moderate";
-  book.auto_approve = automatic;
-  book.triggers = {code};
-  book.effect = effect;
-  Step act;
-  act.name = "act";
-  act.run = {Program{.argv = {"/bin/true"}}};
-  act.retries = 1;
-  Step undo = act;
-  act.rollback = {undo};
-  Step rest;
-  rest.name = "rest";
-  rest.wait.ms = 1500;
-  book.steps = {act, rest};
-  Condition up{.metric = "up", .op = "gte", .value = 1};
-  up.hold.ms = 1000;
-  up.within.ms = 20000;
-  book.verify = {up};
-  return book;
-}
-
-Settings settings_for(Dice& dice) {
-  Settings settings;
-  settings.mode = dice.chance(0.9) ? "execute" : (dice.chance(0.5) ? "dry_run" : "observe");
-  TroubleRule down{.code = "service_down", .metric = "up", .op = "lt", .value = 1};
-  down.hold.ms = 2000;
-  settings.predictor.rules = {down};
-  settings.predictor.bucket.ms = 1000;
-  settings.predictor.repeat_after.ms = 5000;
-  settings.limits.proposals_per_hour_per_service = 2 + static_cast<std::int64_t>(dice.below(20));
-  settings.limits.backoff_base.ms = 1000;
-  settings.approval.request_expires.ms = 30000;
-  settings.playbooks = {playbook("restart", "service_down", true, "idempotent"),
-                        playbook("reboot", "service_down", dice.chance(0.5), "neither"),
-                        playbook("flush", "elevated_errors", false, "idempotent")};
-  settings.policies = {{"self_heal_execute", "allow", {}},
-                       {"self_heal_execute_proactive", "allow", {}}};
-  for (int i = 0; i < 4; ++i) {
-    ServiceEntry service{.name = "service-" + std::to_string(i)};
-    if (i > 0) service.depends_on = {"service-" + std::to_string(i - 1)};
-    settings.graph.services.push_back(service);
-  }
-  settings.keys = {{"journal", "shard", journal_key().public_hex},
-                   {"person", "operator", person_key().public_hex}};
-  return settings;
-}
 
 class Cluster {
  public:
@@ -95,6 +36,8 @@ class Cluster {
     pause_ = world_.dice.chance(0.6) ? 0.004 : 0;
     misrouted_ = world_.dice.chance(0.5) ? 0.3 : 0;
     two_owners_ = world_.dice.chance(0.5);
+    world_.reads_late = world_.dice.chance(0.5) ? 0.3 : 0;
+    poison_ = world_.dice.chance(0.2) ? 0.01 : 0;
     for (int machine = 0; machine < machine_count; ++machine) {
       stores_.push_back(std::make_unique<MemoryPageStore>());
       const bool skewed = world_.dice.chance(0.3);
@@ -127,6 +70,7 @@ class Cluster {
   void converge() {
     faults_ = false;
     two_owners_ = false;
+    world_.reads_late = 0;
     for (int& paused : paused_) paused = 0;
     for (std::size_t i = owners_per_machine(); i < owners_.size(); ++i) owners_[i]->crash();
     constexpr int rounds_max = 4000;
@@ -153,11 +97,40 @@ class Cluster {
     report_.findings.push_back(why);
   }
 
+  // Some time after everything has come to rest, a journal loses its last records, as after an
+  // election of a broker that had not seen them. State saved on them must not be gone on from.
+  void lose_tail() {
+    if (!report_.findings.empty() || !world_.dice.chance(0.1)) return;
+    const std::size_t shard = world_.dice.below(owners_per_machine());
+    SimulatedOwner& owner = *owners_[shard];
+    if (!owner.is_live()) return;
+    static_cast<void>(owner.pages());  // saves
+    const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+    const Offset end = world_.log.range(where)->end;
+    const auto lost = 1 + static_cast<Offset>(world_.dice.below(4));
+    // A live owner notices by its reader, one that was down by its saved position.
+    const bool live = world_.dice.chance(0.3);
+    if (!live) owner.crash();
+    world_.log.truncate(where, std::max<Offset>(0, end - lost));
+    if (!live && world_.dice.chance(0.6)) let_another_write(shard, end);
+    refuse_to_go_on(owner, where);
+    ++report_.rewritten;
+    // The operator's remedy: the state is moved away and comes back from what the journal holds.
+    replace_owner(shard, "remedied-");
+    converge();
+    audit_all(Audit::again);  // the other shards have gone on meanwhile
+  }
+
+  enum class Audit : std::uint8_t { first, again };  // again: nothing is counted twice
+
+  void audit_all(Audit audit) {
+    for (std::int64_t shard = 0; shard < world_.partitions; ++shard) audit_shard(shard, audit);
+  }
+
   SimulationReport report() {
     for (const auto& owner : owners_) {
       if (!owner->trouble().empty()) report_.findings.push_back("trouble: " + owner->trouble());
     }
-    for (std::int64_t shard = 0; shard < world_.partitions; ++shard) audit(shard);
     for (const auto& [key, count] : world_.target.effects()) {
       report_.effects += count;
       if (count > 1) report_.findings.push_back("3: " + key + " took effect twice");
@@ -178,16 +151,88 @@ class Cluster {
     world_.log.set_time_ms(world_.now_ms);
   }
 
-  void append_signal(const std::string& service, Json signal) {
-    signal["service"] = service;
-    signal["time_ms"] = world_.now_ms;
+  void replace_owner(std::size_t shard, const std::string& name) {
+    // The one before stays: answers to its appends may still be on their way.
+    owners_[shard]->crash();
+    retired_.push_back(std::move(owners_[shard]));
+    stores_.push_back(std::make_unique<MemoryPageStore>());
+    owners_[shard] = std::make_unique<SimulatedOwner>(world_, *stores_.back(), name,
+                                                      static_cast<std::int64_t>(shard), 0);
+  }
+
+  // Another machine, without saved state, goes on from what is left until there is more than was
+  // lost: the offsets exist again and hold other records.
+  void let_another_write(std::size_t shard, Offset end) {
+    const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+    stores_.push_back(std::make_unique<MemoryPageStore>());
+    retired_.push_back(std::make_unique<SimulatedOwner>(world_, *stores_.back(), "another-",
+                                                        static_cast<std::int64_t>(shard), 0));
+    SimulatedOwner& another = *retired_.back();
+    constexpr int steps_max = 300;
+    for (int i = 0; i < steps_max && world_.log.range(where)->end <= end; ++i) {
+      another.step();
+      while (world_.log.deliver_next()) {
+      }
+      if (i % 5 == 0) probe_services();
+      pass_time(300);
+    }
+    another.crash();
+  }
+
+  void refuse_to_go_on(SimulatedOwner& owner, const TopicPartition& where) {
+    const Offset end = world_.log.range(where)->end;
+    const std::int64_t effects = effects_so_far();
+    constexpr int steps = 20;
+    for (int i = 0; i < steps; ++i) {
+      owner.step();
+      while (world_.log.deliver_next()) {
+      }
+      pass_time(500);
+    }
+    const std::string& named = owner.trouble();
+    if (named.find(" ends at ") == std::string::npos &&
+        named.find(" was rewritten: ") == std::string::npos) {
+      report_.findings.push_back("6: a rewritten journal is not refused by name: " + named);
+    }
+    if (owner.is_live() || world_.log.range(where)->end != end || effects_so_far() != effects) {
+      report_.findings.push_back("6: an owner goes on although its journal was rewritten");
+    }
+  }
+
+  std::int64_t effects_so_far() const {
+    std::int64_t sum = 0;
+    for (const auto& [key, count] : world_.target.effects()) sum += count;
+    return sum;
+  }
+
+  // An ordinary record, but for the bug that it hits.
+  void append_poison() {
+    constexpr std::size_t poison_max = 2;  // each costs its shard a handful of restarts
+    if (poison_made_ >= poison_max) return;
+    ++poison_made_;
+    const auto partition =
+        static_cast<std::int32_t>(world_.dice.below(static_cast<std::uint64_t>(world_.partitions)));
+    const bool control = world_.dice.chance(0.3);
+    const TopicPartition where{control ? world_.topics.control : world_.topics.signals, partition};
+    const std::string value = control ? R"({"kind":"close","target":"nothing"})"
+                                      : R"({"type":"metric","service":"service-0","metric":"up",)"
+                                        R"("value":1})";
+    world_.log.append(where, NewRecord{.value = value}, [this, where](Result<Offset> stored) {
+      if (stored) world_.poison.insert({where, *stored});
+    });
+  }
+
+  // `more`: members in JSON, each with a comma behind it.
+  void append_signal(const std::string& service, const std::string& more) {
+    const std::string signal = "{" + more + R"("service":")" + service + R"(","time_ms":)" +
+                               std::to_string(world_.now_ms) + "}";
     std::int32_t partition = shard_of(service, static_cast<std::int32_t>(world_.partitions));
     if (world_.dice.chance(misrouted_)) {
       partition = static_cast<std::int32_t>(
           world_.dice.below(static_cast<std::uint64_t>(world_.partitions)));
     }
     world_.log.append({world_.topics.signals, partition},
-                      NewRecord{.key = service, .value = dump(signal)}, [](Result<Offset>) {});
+                      NewRecord{.key = service, .value = signal}, [](Result<Offset>) {});
   }
 
   std::string any_service() { return "service-" + std::to_string(world_.dice.below(4)); }
@@ -195,9 +240,8 @@ class Cluster {
   void probe_services() {
     for (int i = 0; i < 4; ++i) {
       const std::string service = "service-" + std::to_string(i);
-      append_signal(service, Json{{"type", "metric"},
-                                  {"metric", "up"},
-                                  {"value", world_.target.is_ill(service) ? 0 : 1}});
+      append_signal(service, std::string(R"("type":"metric","metric":"up","value":)") +
+                                 (world_.target.is_ill(service) ? "0," : "1,"));
     }
   }
 
@@ -247,14 +291,15 @@ class Cluster {
     if (dice.chance(0.12)) probe_services();
     if (dice.chance(0.01)) answer_proposals();
     if (dice.chance(0.02)) {
-      append_signal(any_service(), Json{{"type", "failure"},
-                                        {"code", "elevated_errors"},
-                                        {"id", std::to_string(dice.below(50))}});
+      const std::string service = any_service();
+      append_signal(service, R"("type":"failure","code":"elevated_errors","id":")" +
+                                 std::to_string(dice.below(50)) + R"(",)");
     }
     if (dice.chance(0.005)) {
       world_.log.append({world_.topics.signals, 0}, NewRecord{.value = "{nonsense"},
                         [](Result<Offset>) {});
     }
+    if (dice.chance(poison_)) append_poison();
     for (std::size_t i = 0; i < owners_.size(); ++i) {
       if (dice.chance(crash_)) {
         owners_[i]->crash();
@@ -312,24 +357,29 @@ class Cluster {
     return open;
   }
 
-  void audit(std::int64_t shard) {
-    auto decoder = std::make_shared<SignalDecoder>();
-    JournalWalk walk(world_.log, world_.topics,
-                     [decoder](const RecordView& r, SignalBatch& b) { decoder->decode(r, b); },
-                     {.tolerate_lost_inputs = false});
+  void audit_shard(std::int64_t shard, Audit audit) {
+    JournalWalk walk(world_.log, world_.topics, world_.decode, {.tolerate_lost_inputs = false});
     InvariantChecker checker;
+    SkipAudit skips(world_.topics);
     const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
     const Result<OffsetRange> range = world_.log.range(where);
     const Result<void> read =
         walk.read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+          if (walked.acceptance == Acceptance::stale_epoch &&
+              walked.record->kind == JournalKind::batch && audit == Audit::first) {
+            ++report_.zombie_appends;
+          }
           if (walked.acceptance != Acceptance::accepted) return {};
+          skips.take(*walked.record);
           checker.take(*walked.record, walked.difference);
           for (const Event& event : walked.record->events) {
             if (const auto* started = std::get_if<RunStarted>(&event.body)) {
               committed_starts_.insert(SimulatedTarget::key_of(*started));
             }
-            if (std::holds_alternative<IncidentOpened>(event.body)) ++report_.incidents;
-            report_.digest = hash64(dump(event_to_json(event)), report_.digest);
+            if (audit == Audit::first && std::holds_alternative<IncidentOpened>(event.body)) {
+              ++report_.incidents;
+            }
+            report_.digest = hash64(event_text(event), report_.digest);
           }
           return {};
         });
@@ -339,9 +389,16 @@ class Cluster {
       report_.findings.push_back(std::to_string(violation.invariant) + ": " + violation.place +
                                  ": " + violation.what);
     }
-    report_.decisions += checker.counts().decisions;
-    report_.claims += checker.counts().claims;
-    report_.in_doubt += checker.counts().in_doubt;
+    if (audit == Audit::first) {
+      report_.decisions += checker.counts().decisions;
+      report_.claims += checker.counts().claims;
+      report_.in_doubt += checker.counts().in_doubt;
+      report_.failed_cuts += checker.counts().failed;
+      report_.poisoned += checker.counts().skipped;
+    }
+    for (const std::string& wrong : skips.finish(shard, world_.poison)) {
+      report_.findings.push_back(wrong);
+    }
     compare_states(shard, walk);
   }
 
@@ -377,7 +434,9 @@ class Cluster {
   SharedWorld world_;
   std::vector<std::unique_ptr<MemoryPageStore>> stores_;
   std::vector<std::unique_ptr<SimulatedOwner>> owners_;
+  std::vector<std::unique_ptr<SimulatedOwner>> retired_;
   std::vector<int> paused_;
+  std::size_t poison_made_ = 0;
   std::set<std::string> committed_starts_;
   SimulationReport report_;
   bool faults_ = false;
@@ -388,6 +447,7 @@ class Cluster {
   double crash_ = 0;
   double pause_ = 0;
   double misrouted_ = 0;
+  double poison_ = 0;
 };
 
 }  // namespace
@@ -396,7 +456,23 @@ SimulationReport simulate(std::uint64_t seed) {
   Cluster cluster(seed);
   cluster.run_with_faults(350);
   cluster.converge();
+  cluster.audit_all(Cluster::Audit::first);
+  cluster.lose_tail();
   return cluster.report();
+}
+
+SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
+  decisions += other.decisions;
+  claims += other.claims;
+  crashes += other.crashes;
+  effects += other.effects;
+  in_doubt += other.in_doubt;
+  incidents += other.incidents;
+  rewritten += other.rewritten;
+  zombie_appends += other.zombie_appends;
+  failed_cuts += other.failed_cuts;
+  poisoned += other.poisoned;
+  return *this;
 }
 
 }  // namespace selfheal::simulation

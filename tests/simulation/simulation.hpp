@@ -17,6 +17,13 @@ struct SimulationReport {
   std::int64_t effects = 0;
   std::int64_t in_doubt = 0;
   std::int64_t incidents = 0;
+  std::int64_t rewritten = 0;       // journals that lost what saved state rests on
+  std::int64_t zombie_appends = 0;  // batches by an owner that had been replaced
+  std::int64_t failed_cuts = 0;
+  std::int64_t poisoned = 0;  // records skipped because each killed its shard twice
+
+  // Adds the counts.
+  SimulationReport& operator+=(const SimulationReport& other);
 };
 
 SimulationReport simulate(std::uint64_t seed);

@@ -1,4 +1,5 @@
-// A few schedules as ordinary tests; script/test runs many more with selfheal_simulate.
+// A few schedules as ordinary tests, with real hashes and signatures; script/test runs many more
+// with selfheal_simulate.
 #include "tests/simulation/simulation.hpp"
 
 #include <gtest/gtest.h>
@@ -16,6 +17,46 @@ TEST_P(Schedule, HoldsEveryInvariantAndDecidesTheSameTwice) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Schedule, testing::Range<std::uint64_t>(1, 21));
+
+void expect_no_findings(std::initializer_list<std::uint64_t> seeds) {
+  for (const std::uint64_t seed : seeds) {
+    for (const std::string& finding : simulate(seed).findings) {
+      ADD_FAILURE() << "seed " << seed << ": " << finding;
+    }
+  }
+}
+
+// Given a cut in which only a timer was due and which said nothing.
+// Expect it in the journal: dropped, the time that passed in it moves what the verifier remembers,
+// and deciding again differs (5). Each seed fails without Token::timer_was_due in is_empty().
+TEST(Finding, TimeMovesVerifierStateInDroppedCuts) {
+  expect_no_findings({1, 4, 5, 14, 15});
+}
+
+// Given an owner whose clock is up to an hour behind.
+// Expect its ticks to follow the log's clock: else no timer fires and no run ends (10). Each seed
+// fails where CutPlanner::tick_held_to() bounds the tick only from above.
+TEST(Finding, ASlowClockFreezesEveryTimer) {
+  expect_no_findings({56, 64, 93});
+}
+
+// What a schedule may meet has to be met by some: a fault that is no longer injected finds nothing.
+TEST(Coverage, EveryFaultIsMet) {
+  SimulationReport sum;
+  constexpr std::uint64_t schedules = 60;
+  for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
+    const SimulationReport report = simulate(seed);
+    for (const std::string& finding : report.findings) ADD_FAILURE() << seed << ": " << finding;
+    sum += report;
+  }
+  EXPECT_GT(sum.crashes, 0);
+  EXPECT_GT(sum.effects, 0);
+  EXPECT_GT(sum.rewritten, 0);
+  EXPECT_GT(sum.zombie_appends, 0);
+  EXPECT_GT(sum.poisoned, 0);
+  // Two for the record alone, before its skip.
+  EXPECT_GE(sum.failed_cuts, 2 * sum.poisoned);
+}
 
 }  // namespace
 }  // namespace selfheal::simulation

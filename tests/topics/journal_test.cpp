@@ -205,8 +205,13 @@ TEST_F(Journal, SignaturesAreThoseOfTheClaim) {
   // Bytes that the caller signed itself are taken without looking.
   const JournalRecord own = next(JournalKind::batch);
   const std::string unsigned_value = wrap_body(std::string(128, '0'), body);
-  EXPECT_EQ(accept_own(chain_, {9, log_time_ms, {}, unsigned_value}, own, body),
+  body = encode_body(own);
+  Chain speculative = chain_;
+  advance(speculative, own, body);
+  EXPECT_EQ(accept_own(chain_, {9, log_time_ms, {}, unsigned_value}, own, speculative.head),
             Acceptance::accepted);
+  speculative.journal_next = 10;
+  EXPECT_EQ(chain_, speculative);
 }
 
 TEST_F(Journal, WhatIsNoRecordIsUnreadable) {

@@ -1,0 +1,63 @@
+// What may be taken at once, and when time alone makes a cut.
+#include "decision/shard/cut_planner.hpp"
+
+#include <gtest/gtest.h>
+
+#include "decision/shard/shard_fold.hpp"
+
+namespace selfheal {
+namespace {
+
+TEST(CutPlanner, ATickIsHeldToTheLogOnBothSides) {
+  constexpr TimeMs log_ms = 1'800'000'000'000;
+  EXPECT_EQ(CutPlanner::tick_held_to(log_ms, log_ms), log_ms);
+  EXPECT_EQ(CutPlanner::tick_held_to(log_ms + 400, log_ms), log_ms + 400);
+  EXPECT_EQ(CutPlanner::tick_held_to(log_ms - 400, log_ms), log_ms - 400);
+  // An hour off either way: a second, so that the journal takes it and timers go on firing.
+  EXPECT_EQ(CutPlanner::tick_held_to(log_ms + one_hour_ms, log_ms), log_ms + 1000);
+  EXPECT_EQ(CutPlanner::tick_held_to(log_ms - one_hour_ms, log_ms), log_ms - 1000);
+}
+
+TEST(CutPlanner, ACutInWhichATimerWasDueIsNotEmpty) {
+  Token token;
+  EXPECT_TRUE(is_empty(token));
+  token.timer_was_due = true;
+  EXPECT_FALSE(is_empty(token));
+}
+
+TEST(CutPlanner, OnlyARecordThatKilledTwiceIsSkippedAndOnlyIt) {
+  Chain chain;
+  chain.signals_next = 7;
+  chain.control_next = 3;
+  chain.tick_ms = 1000;
+  chain.caught_up_through_ms = 900;
+  chain.poison = {.signals_until = 20, .control_until = 4, .records_max = 1, .single_failures = 1};
+  EXPECT_FALSE(CutPlanner::is_poisoned(chain));
+  chain.poison.single_failures = 2;
+  EXPECT_TRUE(CutPlanner::is_poisoned(chain));
+  CutSupply supply;
+  supply.now_ms = 1500;
+  supply.signals.next_offset = 7;
+  supply.control.next_offset = 4;
+  // Control is guarded first, and nothing of the signals goes with it.
+  PoisonSkip skip = CutPlanner::skip_of(chain, supply);
+  EXPECT_EQ(skip.topic_kind, "control");
+  EXPECT_EQ(skip.cut.control_begin, 3);
+  EXPECT_EQ(skip.cut.control_end, 4);
+  EXPECT_EQ(skip.cut.signals_end, 7);
+  EXPECT_EQ(skip.cut.records(), 1);
+  EXPECT_EQ(skip.cut.tick_ms, 1500);
+  EXPECT_EQ(skip.cut.caught_up_through_ms, 900);
+  chain.control_next = 4;
+  supply.now_ms = 500;
+  supply.signals.next_offset = 8;
+  skip = CutPlanner::skip_of(chain, supply);
+  EXPECT_EQ(skip.topic_kind, "signals");
+  EXPECT_EQ(skip.cut.signals_begin, 7);
+  EXPECT_EQ(skip.cut.signals_end, 8);
+  EXPECT_EQ(skip.cut.control_end, 4);
+  EXPECT_EQ(skip.cut.tick_ms, 1000);  // a tick never falls
+}
+
+}  // namespace
+}  // namespace selfheal

@@ -1,0 +1,68 @@
+#include "tests/simulation/simulated_settings.hpp"
+
+namespace selfheal::simulation {
+namespace {
+
+Playbook playbook(const std::string& name, const std::string& code, bool automatic,
+                  const std::string& effect) {
+  Playbook book;
+  book.name = name;
+  book.risk = automatic ? "low" : "moderate";
+  book.auto_approve = automatic;
+  book.triggers = {code};
+  book.effect = effect;
+  Step act;
+  act.name = "act";
+  act.run = {Program{.argv = {"/bin/true"}}};
+  act.retries = 1;
+  Step undo = act;
+  act.rollback = {undo};
+  Step rest;
+  rest.name = "rest";
+  rest.wait.ms = 1500;
+  book.steps = {act, rest};
+  Condition up{.metric = "up", .op = "gte", .value = 1};
+  up.hold.ms = 1000;
+  up.within.ms = 20000;
+  book.verify = {up};
+  return book;
+}
+
+}  // namespace
+
+const SigningKey& journal_key() {
+  static const SigningKey key = generate_signing_key();
+  return key;
+}
+const SigningKey& person_key() {
+  static const SigningKey key = generate_signing_key();
+  return key;
+}
+
+Settings settings_for(Dice& dice) {
+  Settings settings;
+  settings.mode = dice.chance(0.9) ? "execute" : (dice.chance(0.5) ? "dry_run" : "observe");
+  TroubleRule down{.code = "service_down", .metric = "up", .op = "lt", .value = 1};
+  down.hold.ms = 2000;
+  settings.predictor.rules = {down};
+  settings.predictor.bucket.ms = 1000;
+  settings.predictor.repeat_after.ms = 5000;
+  settings.limits.proposals_per_hour_per_service = 2 + static_cast<std::int64_t>(dice.below(20));
+  settings.limits.backoff_base.ms = 1000;
+  settings.approval.request_expires.ms = 30000;
+  settings.playbooks = {playbook("restart", "service_down", true, "idempotent"),
+                        playbook("reboot", "service_down", dice.chance(0.5), "neither"),
+                        playbook("flush", "elevated_errors", false, "idempotent")};
+  settings.policies = {{"self_heal_execute", "allow", {}},
+                       {"self_heal_execute_proactive", "allow", {}}};
+  for (int i = 0; i < 4; ++i) {
+    ServiceEntry service{.name = "service-" + std::to_string(i)};
+    if (i > 0) service.depends_on = {"service-" + std::to_string(i - 1)};
+    settings.graph.services.push_back(service);
+  }
+  settings.keys = {{"journal", "shard", journal_key().public_hex},
+                   {"person", "operator", person_key().public_hex}};
+  return settings;
+}
+
+}  // namespace selfheal::simulation

@@ -1,0 +1,16 @@
+#pragma once
+// What the simulated cluster is configured with, and the keys that it trusts.
+#include "base/signature.hpp"
+#include "decision/settings.hpp"
+#include "tests/simulation/simulated_owner.hpp"
+
+namespace selfheal::simulation {
+
+// Keys cost more to make than a schedule takes; they carry no secret here.
+const SigningKey& journal_key();
+const SigningKey& person_key();
+
+// Drawn: modes, limits and playbooks differ from schedule to schedule.
+Settings settings_for(Dice& dice);
+
+}  // namespace selfheal::simulation
