@@ -395,7 +395,7 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
 
   std::mutex bus_mutex_;
   std::condition_variable bus_wake_;
-  std::string bus_trouble_ = "it has not answered yet";
+  std::string bus_trouble_;
   bool stopping_ = false;
 };
 
