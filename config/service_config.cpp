@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "config/time_zones.hpp"
 #include "config/yaml_reader.hpp"
 
 namespace selfheal {
@@ -230,6 +231,7 @@ Settings decision_settings(const ServiceConfig& config) {
   settings.choice = config.choice;
   settings.approval = config.approval;
   settings.change_windows = config.change_windows;
+  settings.time_zones = zones_of(config.change_windows);
   settings.limits = config.limits;
   settings.breaker = config.breaker;
   settings.run = config.run;
