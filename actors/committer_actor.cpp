@@ -45,6 +45,10 @@ void append(Self self, PendingRecord pending) {
 void take_token(Self self, const TokenPtr& token) {
   CommitterState& state = self->state;
   if (state.ended) return;
+  if (token->series != state.series) {
+    state.series = token->series;
+    state.environment->metrics->set_series(token->facts.shard, state.series);
+  }
   CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty()};
   if (!done.dropped) {
     PendingRecord pending;

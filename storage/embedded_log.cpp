@@ -78,6 +78,11 @@ class EmbeddedReader : public LogReader {
     return position_ == place_.partition->end;
   }
 
+  Offset end() const override {
+    const std::lock_guard lock(core_.state_mutex);
+    return std::max(position_, place_.partition->end);
+  }
+
   Headers headers(Offset offset) const override {
     if (!last_ || offset < last_->entries.front().offset) return {};
     const auto index = static_cast<std::size_t>(offset - last_->entries.front().offset);

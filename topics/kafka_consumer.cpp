@@ -139,6 +139,7 @@ class KafkaReader : public LogReader {
 
   Offset position() const override { return position_; }
   bool at_end() const override { return at_end_; }
+  Offset end() const override { return std::max(position_, watermark()); }
 
   Headers headers(Offset offset) const override {
     if (!last_) return {};
@@ -207,13 +208,19 @@ class KafkaReader : public LogReader {
     if (error.code != ErrorCode::unavailable) failure_ = error;
   }
 
-  // The high watermark as the last fetch brought it: it spares the wait for the event that says so.
-  bool reached_watermark() const {
+  // The high watermark as the last fetch brought it; below 1 before that.
+  Offset watermark() const {
     std::int64_t low = 0;
     std::int64_t high = 0;
     const rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
         consumer_->handle(), where_.topic.c_str(), where_.partition, &low, &high);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high > 0 && position_ >= high;
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : 0;
+  }
+
+  // Spares the wait for the event that says so.
+  bool reached_watermark() const {
+    const Offset high = watermark();
+    return high > 0 && position_ >= high;
   }
 
   const std::shared_ptr<KafkaConsumer> consumer_;

@@ -79,6 +79,8 @@ class LogReader {
   // The next offset that poll would return, and whether that is the end as last heard from the log.
   virtual Offset position() const = 0;
   virtual bool at_end() const = 0;
+  // One past the newest record as last heard from the log; never below position().
+  virtual Offset end() const = 0;
   // Headers of a record of the last poll; empty where it had none.
   virtual Headers headers(Offset offset) const = 0;
 };

@@ -58,6 +58,11 @@ class MemoryLog::Reader : public LogReader {
     return position_ == log_.find(where_)->end();
   }
 
+  Offset end() const override {
+    const std::lock_guard lock(log_.mutex_);
+    return std::max(position_, log_.find(where_)->end());
+  }
+
   Headers headers(Offset offset) const override {
     const auto index = static_cast<std::size_t>(offset - first_of_last_);
     if (!last_ || offset < first_of_last_ || index >= last_->size()) return {};

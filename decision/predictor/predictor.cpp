@@ -230,6 +230,7 @@ void Predictor::decide(Token& token) {
   }
   send_forwards(token);
   score(token);
+  token.series = static_cast<std::int64_t>(table_.size());
 }
 
 void Predictor::publish_watched(Token& token) {

@@ -14,7 +14,7 @@ namespace selfheal {
 
 // A version of everything that is learnt from raw signals. Another version starts that part anew;
 // what events say stays.
-constexpr std::int64_t fold_version = 1;
+constexpr std::int64_t fold_version = 2;
 
 // Trouble that has been said and has not passed: by service, resource, code.
 struct ActiveTrouble {

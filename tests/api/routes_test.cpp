@@ -119,6 +119,62 @@ TEST_F(ApiTest, ReadsShowTheReadModelAndTheSettings) {
   EXPECT_THAT(get("/").body, HasSubstr("<!doctype html>"));
 }
 
+TEST_F(ApiTest, ReadsShowTheSettingsInForceAndNotThoseOfTheStart) {
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "observe");
+  Settings other;
+  other.mode = "execute";
+  other.playbooks.push_back({.name = "warm_cache"});
+  other.policies.push_back({.action = "self_heal_execute", .decision = "deny"});
+  other.graph.services = {{.name = "core.new"}};
+  JournalRecord record;
+  record.kind = JournalKind::config;
+  record.seq = 7;
+  record.content = settings_text(other);
+  environment->read_model->apply(record);
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "execute");
+  EXPECT_EQ(json_of(get("/api/policies"))[0]["decision"], "deny");
+  ASSERT_EQ(json_of(get("/api/playbooks")).size(), 1u);
+  EXPECT_EQ(json_of(get("/api/playbooks"))[0]["name"], "warm_cache");
+  EXPECT_EQ(get("/api/playbooks/restart_service").status, 404);
+  EXPECT_EQ(json_of(get("/api/health/state?service=core"))["nodes"][0]["service"], "core.new");
+  // A record that is read again changes nothing.
+  record.content = settings_text(Settings{});
+  environment->read_model->apply(record);
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "execute");
+}
+
+TEST_F(ApiTest, BreakersShowWhatWasLastToldOfEach) {
+  EXPECT_EQ(json_of(get("/api/breakers")).size(), 0u);
+  JournalRecord record;
+  record.shard = 2;
+  record.seq = 1;
+  record.cut.tick_ms = test_time_ms;
+  const auto tell = [&](const std::string& playbook, const std::string& state) {
+    BreakerChanged changed{.playbook = playbook, .resource_kind = "Instance", .state = state};
+    changed.failures = 5;
+    changed.open_until_ms = test_time_ms + 300'000;
+    record.events = {{"", "", "timer", changed}};
+    environment->read_model->apply(record);
+    ++record.seq;
+  };
+  tell("restart_service", "closed");
+  tell("restart_service", "open");
+  tell("warm_cache", "half_open");
+  const Json all = json_of(get("/api/breakers"));
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]["id"], "2/restart_service/Instance");
+  EXPECT_EQ(all[0]["state"], "open");
+  EXPECT_EQ(all[0]["failures"], 5);
+  EXPECT_EQ(all[0]["shard"], 2);
+  EXPECT_EQ(json_of(get("/api/breakers?state=half_open"))[0]["playbook"], "warm_cache");
+  EXPECT_THAT(get("/metrics").body, HasSubstr("self_heal_breakers{state=\"open\"} 1"));
+  // A stopped service shows the same from its saved rows.
+  ASSERT_TRUE(environment->read_model->save(*environment->store));
+  ReadModel loaded;
+  ASSERT_TRUE(loaded.load(*environment->store));
+  EXPECT_EQ(Json(loaded.breakers()), all);
+}
+
 TEST_F(ApiTest, HealthOfAPrefixNamesEveryServiceBelowIt) {
   hold_proposal();
   const Json core = json_of(get("/api/health/state?service=core"));
