@@ -62,6 +62,7 @@ class Approver : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
+  void forget_soft() override { observed_.clear(); }
 
   const Table<HeldProposal>& held() const { return held_; }
 
