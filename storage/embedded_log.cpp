@@ -61,7 +61,8 @@ class EmbeddedReader : public LogReader {
         return Error{ErrorCode::corrupt,
                      name_ + " is damaged at offset " + std::to_string(entry.offset)};
       }
-      batch.records.push_back({entry.offset, record->append_time_ms, record->key, record->value});
+      batch.records.push_back({entry.offset, record->append_time_ms, record->key, record->value,
+                               format::find_header(*record, event_time_header)});
       batch.bytes += record->value.size();
     }
     position_ = chunk->entries.back().offset + 1;

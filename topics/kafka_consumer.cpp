@@ -168,7 +168,20 @@ class KafkaReader : public LogReader {
     return {message.offset,
             std::max<TimeMs>(time_ms, 0),
             {static_cast<const char*>(message.key), message.key_len},
-            {static_cast<const char*>(message.payload), message.len}};
+            {static_cast<const char*>(message.payload), message.len},
+            event_time_of(message)};
+  }
+
+  // The message keeps what the view points into.
+  static std::string_view event_time_of(const rd_kafka_message_t& message) {
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+    const void* value = nullptr;
+    std::size_t size = 0;
+    const rd_kafka_resp_err_t found =
+        rd_kafka_header_get_last(headers, event_time_header.data(), &value, &size);
+    if (found != RD_KAFKA_RESP_ERR_NO_ERROR || value == nullptr) return {};
+    return {static_cast<const char*>(value), size};
   }
 
   // False: there is nothing. Never waits.

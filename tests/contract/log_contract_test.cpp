@@ -209,6 +209,20 @@ TEST_P(LogContract, TheEndIsKnownAfterReadingUpToIt) {
   EXPECT_EQ(reader->position(), 1);
 }
 
+TEST_P(LogContract, TheTimeOfACloudEventIsReadWithItsRecord) {
+  ASSERT_TRUE(append(0, "", "plain", {{"other", "x"}}));
+  ASSERT_TRUE(append(0, "", "event", {{"ce_id", "1"}, {"ce_time", "2026-11-22T09:30:00Z"}}));
+  const auto reader = open(0, 0);
+  std::vector<std::string> times;
+  const auto deadline = Clock::now() + patience;
+  while (times.size() < 2 && Clock::now() < deadline) {
+    RecordBatch batch;
+    ASSERT_TRUE(reader->poll(batch, {}));
+    for (const RecordView& each : batch.records) times.emplace_back(each.event_time);
+  }
+  EXPECT_EQ(times, (std::vector<std::string>{"", "2026-11-22T09:30:00Z"}));
+}
+
 TEST_P(LogContract, AReaderKnowsHowManyRecordsWait) {
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(append(0, "", std::to_string(i)));
   const auto reader = open(0, 0);
