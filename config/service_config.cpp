@@ -106,6 +106,8 @@ void make_absolute(ServiceConfig& config, const fs::path& base) {
     std::string& value = config.*path.member;
     if (!value.empty()) value = (base / value).lexically_normal().string();
   }
+  std::string& secret = config.automation.secret_file;
+  if (!secret.empty()) secret = (base / secret).lexically_normal().string();
 }
 
 Result<void> read_config_file(const std::string& file, ServiceConfig& config) {

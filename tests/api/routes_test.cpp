@@ -2,6 +2,7 @@
 
 #include "api/access.hpp"
 #include "api/signal_intake.hpp"
+#include "base/hash.hpp"
 #include "support.hpp"
 #include "topics/control.hpp"
 #include "topics/frame_codec.hpp"
@@ -195,6 +196,60 @@ TEST_F(ApiTest, AnAnswerNeedsConfirmationATokenAndTheRole) {
   EXPECT_EQ(post(path, "", {{"x-confirmed", "yes"}, {"authorization", bearer("watcher")}}).status,
             403);
   EXPECT_THAT(records("t.control"), SizeIs(0));
+}
+
+TEST_F(ApiTest, TrustedAutomationNeedsNoConfirmationButATokenAllTheSame) {
+  context.options.automation = {.models = {"ft:healer"},
+                                .headers = {"x-selfheal-automation", "x-robot"},
+                                .secret_sha256 = to_hex(sha256("correct horse battery"))};
+  hold_proposal();
+  const std::string path = "/api/proposals/prop-0-1-1/approve";
+  const std::map<std::string, std::string> doubtful[] = {
+      {},
+      {{"x-gpt-id", ""}},
+      {{"x-gpt-id", "ft:other"}},
+      {{"x-selfheal-automation", ""}},
+      {{"x-selfheal-automation", "correct horse batter"}},
+      {{"x-other", "correct horse battery"}}};
+  for (std::map<std::string, std::string> headers : doubtful) {
+    headers["authorization"] = bearer("operator");
+    EXPECT_EQ(json_of(post(path, "", headers))["code"], "CONFIRMATION_REQUIRED");
+  }
+  const std::map<std::string, std::string> trusted[] = {
+      {{"x-gpt-id", "ft:healer"}},
+      {{"x-selfheal-automation", "correct horse battery"}},
+      {{"x-robot", "correct horse battery"}}};
+  std::size_t answers = 0;
+  for (std::map<std::string, std::string> headers : trusted) {
+    EXPECT_EQ(post(path, "", headers).status, 401);
+    headers["authorization"] = bearer("watcher");
+    EXPECT_EQ(json_of(post(path, "", headers))["code"], "ROLE_REQUIRED");
+    headers["authorization"] = bearer("operator");
+    EXPECT_EQ(post(path, "", headers).status, 202);
+    EXPECT_THAT(records("t.control"), SizeIs(++answers));
+  }
+  // Nothing listed and no secret: nobody is trusted.
+  context.options.automation = {.headers = {"x-selfheal-automation"}};
+  EXPECT_EQ(
+      post(path, "", {{"x-selfheal-automation", ""}, {"authorization", bearer("operator")}}).status,
+      403);
+}
+
+TEST_F(ApiTest, TheTimeOfACloudEventInBinaryModeGoesWithTheRecord) {
+  const std::map<std::string, std::string> headers = {{"ce-specversion", "1.0"},
+                                                      {"ce-time", "2027-01-15T07:59:00Z"}};
+  EXPECT_EQ(post("/api/signals", good, headers).status, 202);
+  const auto reader = log->open({"t.signals", shard_of("a", test_partitions)}, 0, nullptr);
+  RecordBatch batch;
+  ASSERT_TRUE((*reader)->poll(batch, {}));
+  ASSERT_EQ(batch.records.size(), 1u);
+  EXPECT_EQ(batch.records[0].event_time, "2027-01-15T07:59:00Z");
+  const ApiResponse bad =
+      post("/api/signals", good, {{"ce-specversion", "1.0"}, {"ce-time", "yesterday"}});
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_THAT(bad.body, HasSubstr("bad_time: "));
+  // Without the version it is no CloudEvent.
+  EXPECT_EQ(post("/api/signals", good, {{"ce-time", "yesterday"}}).status, 202);
 }
 
 TEST_F(ApiTest, AnApprovalIsSignedForExactlyWhatWasProposed) {
