@@ -91,7 +91,8 @@ void publish(Self self, PendingRecord& pending) {
     environment.metrics->count_event(event, now_ms);
   }
   const CommittedPtr shared = std::move(committed);
-  if (!shared->record.events.empty() || shared->record.kind == JournalKind::skip) {
+  // What is no batch (settings, a skip) matters although it has no events.
+  if (!shared->record.events.empty() || shared->record.kind != JournalKind::batch) {
     // Effects first: what is committed may happen, whether or not anybody can be told.
     self->send(state.effects, shared);
     self->send(state.relay, shared);
