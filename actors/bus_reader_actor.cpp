@@ -31,9 +31,8 @@ bool has_records(const CutSupply& supply) {
   return !supply.signals.records.empty() || !supply.control.records.empty();
 }
 
-// How far behind the shard is: the age of the newest record taken, or nothing where it is at the
-// end.
-void show_lag(Self self, std::int64_t shard, const CutSupply& supply) {
+// How far behind the shard is: how many records wait, and the age of the newest one taken.
+void show_lag(Self self, std::int64_t shard, const ShardInputs& inputs, const CutSupply& supply) {
   const Environment& environment = *self->state.environment;
   if (supply.signals_at_end && supply.control_at_end) {
     return environment.metrics->set_lag(shard, 0, 0);
@@ -41,8 +40,10 @@ void show_lag(Self self, std::int64_t shard, const CutSupply& supply) {
   const RecordBatch& batch = supply.signals.records.empty() ? supply.control : supply.signals;
   if (batch.records.empty()) return environment.metrics->forget_lag(shard);
   const TimeMs age_ms = environment.now_ms() - batch.records.back().append_time_ms;
+  const std::int64_t records = inputs.signals->end() - inputs.signals->position() +
+                               inputs.control->end() - inputs.control->position();
   environment.metrics->set_lag(shard, static_cast<double>(std::max<TimeMs>(0, age_ms)) / 1000.0,
-                               -1);
+                               records);
 }
 
 // Answers a waiting cutter where there is something to answer with.
@@ -57,7 +58,7 @@ void serve(Self self, std::int64_t shard) {
     inputs.answer.deliver(caf::make_error(caf::sec::runtime_error, supply.error().context));
     return;
   }
-  show_lag(self, shard, **supply);
+  show_lag(self, shard, inputs, **supply);
   if (!has_records(**supply)) return;
   inputs.waiting = false;
   inputs.answer.deliver(std::move(*supply));

@@ -45,6 +45,10 @@ void append(Self self, PendingRecord pending) {
 void take_token(Self self, const TokenPtr& token) {
   CommitterState& state = self->state;
   if (state.ended) return;
+  if (token->series != state.series) {
+    state.series = token->series;
+    state.environment->metrics->set_series(token->facts.shard, state.series);
+  }
   CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty()};
   if (!done.dropped) {
     PendingRecord pending;
@@ -87,7 +91,8 @@ void publish(Self self, PendingRecord& pending) {
     environment.metrics->count_event(event, now_ms);
   }
   const CommittedPtr shared = std::move(committed);
-  if (!shared->record.events.empty() || shared->record.kind == JournalKind::skip) {
+  // What is no batch (settings, a skip) matters although it has no events.
+  if (!shared->record.events.empty() || shared->record.kind != JournalKind::batch) {
     // Effects first: what is committed may happen, whether or not anybody can be told.
     self->send(state.effects, shared);
     self->send(state.relay, shared);

@@ -11,6 +11,7 @@ struct CommitterState {
   std::unique_ptr<CommitWindow> window;
   FailedCutPtr failed;  // to be recorded when nothing is in flight
   bool ended = false;
+  std::int64_t series = -1;  // as last shown
   std::shared_ptr<const Settings> settings;
   CommittedPtr unshown;  // the newest record that readers have not been told of, where it is quiet
   std::int64_t shown_us = 0;

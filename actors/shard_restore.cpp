@@ -119,6 +119,10 @@ Result<void> JournalWalk::take(const RecordView& read,
                                          " was written by a newer build: upgrade this one"};
   }
   if (walked.acceptance == Acceptance::accepted && options_.fold) {
+    // Every reader forgets at the same record: one that comes with saved pages learnt what one that
+    // reads from the beginning could not.
+    const bool other_fold = before.epoch > 0 && record.fold_version != before.fold_version;
+    if (record.kind == JournalKind::claim && other_fold) fold_.forget_soft();
     if (record.kind == JournalKind::config) {
       Result<Settings> settings = settings_from_text(record.content);
       if (!settings) return settings.error();

@@ -151,6 +151,19 @@ Result<std::unique_ptr<JournalWalk>> restore(Self self) {
   return walk;
 }
 
+// The read model follows what the committer publishes; settings that were agreed upon before there
+// is one would stay unseen.
+void show_settings(Self self, const JournalWalk& walk) {
+  auto committed = std::make_shared<CommittedRecord>();
+  committed->record.kind = JournalKind::config;
+  committed->record.shard = self->state.shard;
+  committed->record.seq = walk.chain().seq;
+  committed->record.content = walk.chain().settings;
+  committed->settings = walk.settings();
+  committed->live = false;
+  self->send(self->state.shared.read_model, CommittedPtr(std::move(committed)));
+}
+
 void spawn_pipeline(Self self, JournalWalk& walk) {
   ShardSupervisorState& state = self->state;
   const EnvironmentPtr& environment = state.environment;
@@ -232,7 +245,9 @@ void begin(Self self) {
   if (!walk) return fall(self, to_string(walk.error().code), walk.error().context);
   enter(self, "claiming");
   Result<void> done = claim(environment, **walk, state.shard);
+  const std::int64_t claimed_seq = (*walk)->chain().seq;
   if (done) done = agree_on_settings(environment, **walk, state.wanted_settings);
+  if (done && (*walk)->chain().seq > claimed_seq) show_settings(self, **walk);
   if (!done) return fall(self, to_string(done.error().code), done.error().context);
   open_and_go(self, std::move(*walk));
 }

@@ -1,5 +1,7 @@
 #include "api/access.hpp"
 
+#include <algorithm>
+
 #include "base/hash.hpp"
 
 namespace selfheal {
@@ -43,6 +45,16 @@ std::optional<PublicKey> key_of_token(const std::string& keys_dir, const ApiRequ
   return found;
 }
 
+bool is_trusted_automation(const TrustedAutomation& trusted, const ApiRequest& request) {
+  const std::string model = request.header("x-gpt-id");
+  if (std::ranges::find(trusted.models, model) != trusted.models.end()) return true;
+  if (trusted.secret_sha256.empty()) return false;
+  return std::ranges::any_of(trusted.headers, [&](const std::string& name) {
+    // Hashes are compared, so that the time taken says nothing about the secret or its length.
+    return constant_time_equal(trusted.secret_sha256, to_hex(sha256(request.header(name))));
+  });
+}
+
 bool is_cross_site(const ApiContext& context, const ApiRequest& request) {
   const std::string host = request.header("host");
   // A stranger's name that resolves to this machine.
@@ -63,7 +75,9 @@ std::optional<ApiResponse> refuse_access(const ApiContext& context, const Route&
     return problem(403, "CROSS_SITE", "requests from pages of other sites are not taken");
   }
   // Before the token, so that a caller learns first what the call lacks for everybody.
-  if (route.access == Access::change && request.header("x-confirmed") != "yes") {
+  const bool confirmed = request.header("x-confirmed") == "yes" ||
+                         is_trusted_automation(context.options.automation, request);
+  if (route.access == Access::change && !confirmed) {
     return problem(403, "CONFIRMATION_REQUIRED", "this changes something: send x-confirmed: yes");
   }
   request.key = key_of_token(context.options.keys_dir, request);

@@ -15,6 +15,10 @@ bool is_loopback(std::string_view host_and_port);
 // time whichever key it is.
 std::optional<PublicKey> key_of_token(const std::string& keys_dir, const ApiRequest& request);
 
+// Whether the request comes from a program that needs no confirmation. It needs a token all the
+// same.
+bool is_trusted_automation(const TrustedAutomation& trusted, const ApiRequest& request);
+
 // Whether a page of another site made a browser send it. A browser on this machine reaches a
 // loopback listener, and pages of strangers run in it.
 bool is_cross_site(const ApiContext& context, const ApiRequest& request);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -45,17 +46,32 @@ struct ApiResponse {
 // Called once for each request, on any thread.
 using Respond = std::function<void(ApiResponse)>;
 
+// The settings in force: those of the last CONFIG record that is committed, before the first those
+// that the process began with. Thread-safe.
+class SettingsView {
+ public:
+  SettingsView(std::shared_ptr<const Settings> first, std::shared_ptr<const ReadModel> model);
+  std::shared_ptr<const Settings> get();
+
+ private:
+  std::shared_ptr<const ReadModel> model_;
+  std::mutex mutex_;
+  std::shared_ptr<const Settings> settings_;
+  std::uint64_t number_ = 0;  // of the CONFIG record they came from
+};
+
 struct ApiContext {
   HttpOptions options;
-  std::shared_ptr<const Settings> settings = std::make_shared<Settings>();
+  std::shared_ptr<SettingsView> view;
   bool loopback = true;  // only this machine can reach the listener
   // Why the bus cannot be reached, as last looked; empty where it can.
   std::function<std::string()> bus_trouble = [] { return std::string(); };
 
   const Environment& environment() const { return *options.environment; }
+  std::shared_ptr<const Settings> settings() const { return view->get(); }
 };
 
-// Reads the settings once. Fails where they cannot be read.
+// Fails where the settings that the process begins with cannot be read.
 Result<ApiContext> make_api_context(HttpOptions options);
 
 ApiResponse json_response(const Json& json, int status = 200);

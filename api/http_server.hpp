@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "config/automation.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -18,6 +19,7 @@ struct HttpOptions {
   std::shared_ptr<const Environment> environment;
   std::string keys_dir;  // tokens are checked against its public halves
   std::string bus_kind;
+  TrustedAutomation automation = {};
   std::function<std::vector<Json>()> shards;  // {shard, state, reason}
   std::function<bool()> ready;
 };

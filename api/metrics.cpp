@@ -92,6 +92,8 @@ struct Metrics::Families {
   Counter& rollbacks = counter("rollbacks_total", "Runs that were rolled back.").Add({});
   Counter& auto_approved =
       counter("auto_approved_total", "Proposals that were approved without a person.").Add({});
+  Family<Gauge>& breakers =
+      gauge("breakers", "Circuit breakers that have counted a failure, by state.");
   Family<Gauge>& series = gauge("series", "Series that a shard has learnt.");
   Family<Counter>& restarts = counter("shard_restarts_total", "Restarts of a shard, by cause.");
   Family<Counter>& predictions =
@@ -181,12 +183,7 @@ void Metrics::observe_stage(const std::string& stage, double seconds) {
 void Metrics::set_lag(std::int64_t shard, double seconds, std::int64_t records) {
   const prometheus::Labels labels = {{"shard", std::to_string(shard)}};
   families_->lag_seconds.Add(labels).Set(seconds);
-  // Below 0: not known while the shard is behind; absent, not a false number.
-  if (records >= 0) {
-    families_->lag_records.Add(labels).Set(static_cast<double>(records));
-  } else {
-    families_->lag_records.Remove(&families_->lag_records.Add(labels));
-  }
+  families_->lag_records.Add(labels).Set(static_cast<double>(records));
 }
 
 void Metrics::forget_lag(std::int64_t shard) {
@@ -208,6 +205,14 @@ void Metrics::set_shards(const std::map<std::string, std::int64_t>& by_state) {
     const auto found = by_state.find(state);
     const std::int64_t count = found == by_state.end() ? 0 : found->second;
     families_->shards.Add({{"state", state}}).Set(static_cast<double>(count));
+  }
+}
+
+void Metrics::set_breakers(const std::map<std::string, std::int64_t>& by_state) {
+  for (const char* state : {"closed", "open", "half_open"}) {
+    const auto found = by_state.find(state);
+    const std::int64_t count = found == by_state.end() ? 0 : found->second;
+    families_->breakers.Add({{"state", state}}).Set(static_cast<double>(count));
   }
 }
 

@@ -32,6 +32,7 @@ class Metrics {
   void count_ignored(const std::string& reason);
   void count_misrouted(std::int64_t signals);
   void set_shards(const std::map<std::string, std::int64_t>& by_state);
+  void set_breakers(const std::map<std::string, std::int64_t>& by_state);
   void set_series(std::int64_t shard, std::int64_t series);
   void count_restart(const std::string& kind);
 

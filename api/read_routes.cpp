@@ -68,6 +68,9 @@ int severity_of(const std::string& health) {
 
 void metrics(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
   const Environment& environment = context.environment();
+  std::map<std::string, std::int64_t> breakers;
+  for (const Json& each : model(context).breakers()) ++breakers[each.value("state", "")];
+  environment.metrics->set_breakers(breakers);
   respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
            .body = environment.metrics->render(environment.now_ms())});
 }
@@ -91,7 +94,7 @@ void ready(const ApiContext& context, const ApiRequest& /*request*/, Respond res
   }
   const bool fine = reason.empty();
   respond(json_response({{"status", fine ? "ready" : "degraded"},
-                         {"mode", context.settings->mode},
+                         {"mode", context.settings()->mode},
                          {"reason", reason},
                          {"timestamp", format_rfc3339(context.environment().now_ms())},
                          {"bus", trouble.empty() ? "ok" : trouble},
@@ -120,27 +123,34 @@ void runs(const ApiContext& context, const ApiRequest& request, Respond respond)
 }
 
 void playbooks(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  const auto settings = context.settings();
   Json list = Json::array();
-  for (const Playbook& each : context.settings->playbooks) {
+  for (const Playbook& each : settings->playbooks) {
     list.push_back(playbook_json(context, each));
   }
   respond(json_response(list));
 }
 
 void playbook(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  const Playbook* found = find_playbook(*context.settings, request.id);
+  const auto settings = context.settings();
+  const Playbook* found = find_playbook(*settings, request.id);
   respond_one(found == nullptr ? std::nullopt : std::optional(playbook_json(context, *found)),
               request, respond);
 }
 
 void policies(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  const auto settings = context.settings();
   Json list = Json::array();
-  for (const Policy& each : context.settings->policies) {
+  for (const Policy& each : settings->policies) {
     Json json = to_json_value(each);
     json["hash"] = policy_hash(each);
     list.push_back(std::move(json));
   }
   respond(json_response(list));
+}
+
+void breakers(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_list(model(context).breakers(request.parameter("state")), request, respond);
 }
 
 void audit(const ApiContext& context, const ApiRequest& request, Respond respond) {
@@ -172,17 +182,18 @@ void audit(const ApiContext& context, const ApiRequest& request, Respond respond
 }
 
 void health_state(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const auto settings = context.settings();
   const std::string prefix = request.parameter("service");
   std::vector<Json> nodes = model(context).health(prefix);
   std::set<std::string> ill;
   std::string worst = "healthy";
   for (Json& node : nodes) {
-    node["known"] = find_service(*context.settings, node.value("service", "")) != nullptr;
+    node["known"] = find_service(*settings, node.value("service", "")) != nullptr;
     ill.insert(node.value("service", ""));
     const std::string health = node.value("health", "");
     if (severity_of(health) > severity_of(worst)) worst = health;
   }
-  for (const ServiceEntry& each : context.settings->graph.services) {
+  for (const ServiceEntry& each : settings->graph.services) {
     const bool mine = prefix.empty() || each.name == prefix || each.name.starts_with(prefix + ".");
     if (!mine || ill.contains(each.name)) continue;
     nodes.push_back({{"service", each.name}, {"health", "healthy"}, {"known", true}});

@@ -131,6 +131,12 @@ std::vector<Route> make_routes() {
       {"GET", "/api/playbooks/{id}", Access::caller, "A playbook", {"after"}, playbook},
       {"GET", "/api/policies", Access::caller, "Policies, first match decides", {}, policies},
       {"GET",
+       "/api/breakers",
+       Access::caller,
+       "Circuit breakers that have counted a failure, by shard, playbook and resource kind",
+       {"state", "limit", "after"},
+       breakers},
+      {"GET",
        "/api/audit",
        Access::caller,
        "The latest decisions, oldest first; as text/event-stream: decisions as they come",
@@ -157,13 +163,31 @@ std::string ApiRequest::parameter(const std::string& name) const {
   return found == query.end() ? std::string() : found->second;
 }
 
+SettingsView::SettingsView(std::shared_ptr<const Settings> first,
+                           std::shared_ptr<const ReadModel> model)
+    : model_(std::move(model)), settings_(std::move(first)) {}
+
+std::shared_ptr<const Settings> SettingsView::get() {
+  const std::uint64_t number = model_->settings_number();
+  const std::lock_guard lock(mutex_);
+  if (number > number_) {
+    number_ = number;
+    Result<Settings> settings = settings_from_text(model_->settings());
+    // Written by a newer build: what was known before is better than nothing.
+    if (settings) settings_ = std::make_shared<const Settings>(std::move(*settings));
+  }
+  return settings_;
+}
+
 Result<ApiContext> make_api_context(HttpOptions options) {
   ApiContext context;
+  auto first = std::make_shared<const Settings>();
   if (!options.environment->settings.empty()) {
     Result<Settings> settings = settings_from_text(options.environment->settings);
     if (!settings) return settings.error().within("settings for the API");
-    context.settings = std::make_shared<const Settings>(std::move(*settings));
+    first = std::make_shared<const Settings>(std::move(*settings));
   }
+  context.view = std::make_shared<SettingsView>(first, options.environment->read_model);
   context.loopback = is_loopback(options.listen);
   context.options = std::move(options);
   return context;
@@ -191,7 +215,7 @@ ApiResponse unavailable(const ApiContext& context, const std::string& reason) {
                      {"status", 503},
                      {"detail", reason},
                      {"code", "UNAVAILABLE"},
-                     {"mode", context.settings->mode},
+                     {"mode", context.settings()->mode},
                      {"reason", reason},
                      {"timestamp", format_rfc3339(context.environment().now_ms())}},
                     503);

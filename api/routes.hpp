@@ -57,6 +57,7 @@ void runs(const ApiContext& context, const ApiRequest& request, Respond respond)
 void playbooks(const ApiContext& context, const ApiRequest& request, Respond respond);
 void playbook(const ApiContext& context, const ApiRequest& request, Respond respond);
 void policies(const ApiContext& context, const ApiRequest& request, Respond respond);
+void breakers(const ApiContext& context, const ApiRequest& request, Respond respond);
 void audit(const ApiContext& context, const ApiRequest& request, Respond respond);
 void health_state(const ApiContext& context, const ApiRequest& request, Respond respond);
 void openapi(const ApiContext& context, const ApiRequest& request, Respond respond);

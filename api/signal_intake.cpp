@@ -64,7 +64,12 @@ void take(const SignalBatch& batch, std::string_view piece, std::int64_t first_l
 void decode_piece(std::string_view piece, std::int64_t first_line, TimeMs now_ms,
                   const DecodeSignals& decode, Intake& intake) {
   SignalBatch batch;
-  decode({.offset = 0, .append_time_ms = now_ms, .key = {}, .value = piece}, batch);
+  decode({.offset = 0,
+          .append_time_ms = now_ms,
+          .key = {},
+          .value = piece,
+          .event_time = event_time_of(intake.headers)},
+         batch);
   take(batch, piece, first_line, intake);
 }
 
@@ -95,8 +100,13 @@ void settle(const std::shared_ptr<Storing>& storing, std::int64_t line,
 
 }  // namespace
 
-Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& decode) {
+Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& decode,
+                   const std::string& event_time) {
   Intake intake;
+  if (!event_time.empty()) {
+    intake.headers.emplace_back("ce_specversion", "1.0");
+    intake.headers.emplace_back(event_time_header, event_time);
+  }
   const bool short_enough =
       body.size() <= piece_bytes &&
       static_cast<std::size_t>(std::ranges::count(body, '\n')) < piece_lines_max;
@@ -139,7 +149,7 @@ void store_intake(Log& log, const std::string& topic, std::int32_t partitions, I
   for (TakenLine& line : intake.taken) {
     const TopicPartition where{topic, shard_of(line.service, partitions)};
     const std::int64_t number = line.line;
-    log.append(where, {line.service, std::move(line.text), {}},
+    log.append(where, {line.service, std::move(line.text), intake.headers},
                [storing, number](Result<Offset> offset) { settle(storing, number, offset); });
   }
   std::function<void(Stored)> last;

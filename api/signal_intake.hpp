@@ -27,12 +27,15 @@ struct TakenLine {
 
 struct Intake {
   std::vector<TakenLine> taken;
+  Headers headers;  // of every record
   std::vector<RefusedLine> refused;
 };
 
 // One JSON object, NDJSON of any length or one binary frame. `now_ms` is the time of signals
-// without one. Pure, but for the buffers of `decode`.
-Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& decode);
+// without one, `event_time` that of a CloudEvent in binary mode. Pure, but for the buffers of
+// `decode`.
+Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& decode,
+                   const std::string& event_time = {});
 
 // {"taken":n,"refused":[{"line","reason"}…]}
 Json intake_json(std::int64_t taken, const std::vector<RefusedLine>& refused);

@@ -137,7 +137,11 @@ Json signal_of_alert(const Json& alert) {
 
 void signals(const ApiContext& context, const ApiRequest& request, Respond respond) {
   const Environment& environment = context.environment();
-  store(context, read_intake(request.body, environment.now_ms(), environment.make_decoder()),
+  // In binary mode the attributes of a CloudEvent are headers and the body is the signal itself.
+  const std::string event_time =
+      request.header("ce-specversion").empty() ? std::string() : request.header("ce-time");
+  store(context,
+        read_intake(request.body, environment.now_ms(), environment.make_decoder(), event_time),
         std::move(respond));
 }
 

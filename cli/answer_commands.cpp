@@ -4,10 +4,10 @@
 #include <future>
 #include <thread>
 
+#include "base/percent_encoding.hpp"
 #include "base/signature.hpp"
 #include "cli/commands.hpp"
 #include "cli/service_source.hpp"
-#include "effects/http_caller.hpp"
 #include "topics/control.hpp"
 #include "topics/routing.hpp"
 #include "topics/topic_table.hpp"

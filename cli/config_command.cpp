@@ -1,5 +1,6 @@
 // `selfheal config`: what is in force, and whether a file would be taken.
 #include "cli/commands.hpp"
+#include "config/automation.hpp"
 #include "config/reference.hpp"
 
 namespace selfheal {
@@ -33,6 +34,9 @@ Exit check(const CheckOptions& options) {
   if (!loaded) return fail(loaded.error());
   const Result<Settings> settings = build_settings(loaded->config);
   if (!settings) return fail(settings.error());
+  const Result<TrustedAutomation> automation =
+      load_automation(loaded->config.automation, process_environment);
+  if (!automation) return fail(automation.error());
   const Json found{{"file", loaded->file},
                    {"mode", settings->mode},
                    {"playbooks", settings->playbooks.size()},

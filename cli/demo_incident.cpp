@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/percent_encoding.hpp"
 #include "cli/assembly.hpp"
-#include "effects/http_caller.hpp"
 
 namespace selfheal {
 namespace {

@@ -1,12 +1,12 @@
-// `selfheal incidents|proposals|runs|playbooks`: what a service knows, running or stopped.
+// `selfheal incidents|proposals|runs|playbooks|breakers`: what a service knows, running or stopped.
 #include <algorithm>
 #include <filesystem>
 
+#include "base/percent_encoding.hpp"
 #include "cli/commands.hpp"
 #include "cli/incident_story.hpp"
 #include "cli/service_source.hpp"
 #include "config/yaml_reader.hpp"
-#include "effects/http_caller.hpp"
 
 namespace selfheal {
 namespace {
@@ -27,7 +27,9 @@ struct Column {
 std::string cell(const Json& row, const char* member) {
   const auto found = row.find(member);
   if (found == row.end() || found->is_null()) return "-";
-  if (std::string_view(member).ends_with("_ms")) return readable_time(*found);
+  if (std::string_view(member).ends_with("_ms")) {
+    return *found == 0 ? "-" : readable_time(*found);
+  }
   if (found->is_array()) {
     std::string joined;
     for (const Json& each : *found) {
@@ -154,16 +156,20 @@ struct Listing {
   const char* path;
   std::vector<Column> columns;
   bool shown = false;  // has `show ID`
+  // What `list` can be narrowed by.
+  bool by_state = true;
+  bool by_service = true;
+  const char* order = "All of them, newest first";
 };
 
 CLI::App* add_listing(CLI::App& application, Action& action, const Listing& listing) {
   CLI::App* command = application.add_subcommand(listing.name, listing.help);
   command->require_subcommand(1);
   auto options = std::make_shared<ListOptions>();
-  CLI::App* all = command->add_subcommand("list", "All of them, newest first");
+  CLI::App* all = command->add_subcommand("list", listing.order);
   add_source_options(*all, options->source);
-  if (std::string_view(listing.name) != "playbooks") {
-    all->add_option("--state", options->state, "Only those in this state");
+  if (listing.by_state) all->add_option("--state", options->state, "Only those in this state");
+  if (listing.by_service) {
     all->add_option("--service", options->service, "Only those of this service");
   }
   all->callback([&action, options, listing] {
@@ -217,6 +223,22 @@ void add_list_commands(CLI::App& application, Action& action) {
                 {"MODE", "mode"},
                 {"STATE", "state"},
                 {"OUTCOME", "outcome"}}});
+  add_listing(application, action,
+              {"breakers",
+               "Circuit breakers: which playbook is left alone, and until when",
+               "/api/breakers",
+               {{"PLAYBOOK", "playbook"},
+                {"RESOURCE KIND", "resource_kind"},
+                {"SHARD", "shard"},
+                {"STATE", "state"},
+                {"FAILURES", "failures"},
+                {"OPENS AT", "failures_max"},
+                {"OPEN UNTIL", "open_until_ms"},
+                {"REASON", "reason"}},
+               false,
+               true,
+               false,
+               "All that have counted a failure"});
   CLI::App* playbooks = add_listing(application, action,
                                     {"playbooks",
                                      "What can be done",
@@ -226,7 +248,10 @@ void add_list_commands(CLI::App& application, Action& action) {
                                       {"AUTO", "auto_approve"},
                                       {"TRIGGERS", "triggers"},
                                       {"TITLE", "title"}},
-                                     true});
+                                     true,
+                                     false,
+                                     false,
+                                     "All of them, by name"});
   auto options = std::make_shared<ListOptions>();
   CLI::App* command = playbooks->add_subcommand("lint", "Checks playbook files; needs no service");
   add_config_options(*command, options->source.config);

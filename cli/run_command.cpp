@@ -76,6 +76,9 @@ Exit run(const ConfigOptions& options) {
   const Result<LoadedConfig> loaded = load(options);
   if (!loaded) return fail(loaded.error());
   const ServiceConfig& config = loaded->config;
+  const Result<TrustedAutomation> automation =
+      load_automation(config.automation, process_environment);
+  if (!automation) return fail(automation.error());
   Result<Assembly> assembly = assemble(config);
   if (!assembly) return fail(assembly.error());
   Environment& environment = *assembly->environment;
@@ -87,6 +90,7 @@ Exit run(const ConfigOptions& options) {
                      .environment = assembly->environment,
                      .keys_dir = config.keys_dir,
                      .bus_kind = config.bus.kind,
+                     .automation = *automation,
                      .shards =
                          [&] {
                            std::vector<Json> states;

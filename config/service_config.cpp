@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "config/time_zones.hpp"
 #include "config/yaml_reader.hpp"
 
 namespace selfheal {
@@ -105,6 +106,8 @@ void make_absolute(ServiceConfig& config, const fs::path& base) {
     std::string& value = config.*path.member;
     if (!value.empty()) value = (base / value).lexically_normal().string();
   }
+  std::string& secret = config.automation.secret_file;
+  if (!secret.empty()) secret = (base / secret).lexically_normal().string();
 }
 
 Result<void> read_config_file(const std::string& file, ServiceConfig& config) {
@@ -230,6 +233,7 @@ Settings decision_settings(const ServiceConfig& config) {
   settings.choice = config.choice;
   settings.approval = config.approval;
   settings.change_windows = config.change_windows;
+  settings.time_zones = zones_of(config.change_windows);
   settings.limits = config.limits;
   settings.breaker = config.breaker;
   settings.run = config.run;

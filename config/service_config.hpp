@@ -51,11 +51,28 @@ struct HttpConfig {
   bool operator==(const HttpConfig&) const = default;
 };
 
+// Programs whose changing calls need no confirmation by a person.
+struct AutomationConfig {
+  std::vector<std::string> models;
+  std::string header = "x-selfheal-automation";
+  std::string secret_file;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("models", &AutomationConfig::models,
+              "model ids that are trusted in the header x-gpt-id"),
+        field("header", &AutomationConfig::header, "header in which the shared secret is sent"),
+        field("secret_file", &AutomationConfig::secret_file,
+              "holds the shared secret, at least 16 characters; empty: none is trusted by one")};
+  }
+  bool operator==(const AutomationConfig&) const = default;
+};
+
 struct ServiceConfig {
   BusConfig bus;
   TopicsConfig topics;
   std::string data_dir = "/var/lib/selfheal";
   HttpConfig http;
+  AutomationConfig automation;
   std::string mode = "observe";
   bool predictive_shadow = false;
   std::string playbooks_dir = "playbooks";
@@ -78,6 +95,8 @@ struct ServiceConfig {
         field("topics", &ServiceConfig::topics, "names and number"),
         field("data_dir", &ServiceConfig::data_dir, "state of this process; one process each"),
         field("http", &ServiceConfig::http, "the one listener"),
+        field("automation", &ServiceConfig::automation,
+              "programs whose changing calls need no x-confirmed: yes"),
         field("mode", &ServiceConfig::mode,
               "observe (decide, never act), dry_run (up to the effect) or execute"),
         field("predictive_shadow", &ServiceConfig::predictive_shadow,

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "config/time_zones.hpp"
 #include "decision/approver/policies.hpp"
 
 namespace selfheal {
@@ -228,6 +229,15 @@ Result<void> read_policy_conditions(const YamlNode& node, const Place& place,
     if (!done) return done;
   }
   return {};
+}
+
+Result<void> check_time_zone(const YamlNode& window, const Place& place) {
+  const YamlNode* const name = window.find("time_zone");
+  if (name == nullptr || name->kind != YamlNode::Kind::scalar || name->text == "UTC") return {};
+  const Result<TimeZone> zone = load_time_zone(name->text);
+  if (zone) return {};
+  return zone.error().within(yaml_place(place.file, name->line) + ": " +
+                             place.inside("time_zone").path);
 }
 
 // A `systemd` step is a `run` step that need not be spelt out.

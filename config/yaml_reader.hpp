@@ -62,6 +62,9 @@ Result<void> read_duration(const YamlNode& node, const Place& place, Duration& v
 Result<void> read_policy_conditions(const YamlNode& node, const Place& place,
                                     std::vector<PolicyCondition>& value);
 
+// UTC or an IANA name that this machine knows.
+Result<void> check_time_zone(const YamlNode& window, const Place& place);
+
 // What people write and the struct does not have, in the form that it has. Others stay as they are.
 Result<YamlNode> step_form(const YamlNode& node, const Place& place);
 YamlNode playbook_form(const YamlNode& node);
@@ -149,6 +152,10 @@ Result<void> read_value(const YamlNode& node, const Place& place, T& value) {
     const Result<YamlNode> form = step_form(node, place);
     if (!form) return form.error();
     return read_struct(*form, place, value);
+  } else if constexpr (std::is_same_v<T, ChangeWindow>) {
+    const Result<void> zone = check_time_zone(node, place);
+    if (!zone) return zone;
+    return read_struct(node, place, value);
   } else if constexpr (std::is_same_v<T, Playbook>) {
     return read_struct(playbook_form(node), place, value);
   } else if constexpr (HasFields<T>) {

@@ -26,6 +26,7 @@ class ObservedValues {
   explicit ObservedValues(const std::string& stage) : values_(stage + "/observed/") {}
 
   void take(const Token& token);
+  void clear() { values_.clear(); }
   void forget_service(const std::string& service);
   // Null where none was seen since the incident opened.
   const ObservedValue* find(const std::string& service, const std::string& metric) const;

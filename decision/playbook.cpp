@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/hash.hpp"
+#include "base/percent_encoding.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -42,6 +43,88 @@ const std::string* lookup(std::string_view name, const Variables& variables) {
   return found == variables.labels.end() ? nullptr : &found->second;
 }
 
+using Spelling = std::string (*)(std::string_view value);
+
+Result<std::string> expand_spelt(std::string_view text, const Variables& variables,
+                                 Spelling spell) {
+  std::string expanded;
+  std::string missing;
+  for_each_part(text, [&](std::string_view literal, std::string_view name) {
+    expanded += literal;
+    if (name.empty()) return;
+    const std::string* value = lookup(name, variables);
+    if (value == nullptr) missing = name;
+    if (value != nullptr) expanded += spell(*value);
+  });
+  if (!missing.empty()) {
+    return Error{ErrorCode::not_found, "the incident has no value for {{" + missing + "}}"};
+  }
+  return expanded;
+}
+
+std::string as_it_is(std::string_view value) {
+  return std::string(value);
+}
+
+// Quotes end a text of a query; escapes by number mean the same within either kind of quotes.
+std::string escaped_for_promql(std::string_view value) {
+  std::string escaped;
+  for (const char each : value) {
+    const auto byte = static_cast<unsigned char>(each);
+    const bool plain = byte >= 0x20 && std::string_view("\"'`\\").find(each) == std::string::npos;
+    escaped += plain ? std::string(1, each) : "\\x" + to_hex(std::string_view(&each, 1));
+  }
+  return escaped;
+}
+
+std::string_view path_of(std::string_view url) {
+  const std::size_t scheme = url.find("://");
+  const std::size_t host = scheme == std::string_view::npos ? url.size() : scheme + 3;
+  const std::string_view rest = url.substr(std::min(url.find_first_of("/?#", host), url.size()));
+  return rest.substr(0, rest.find_first_of("?#"));
+}
+
+// The next segment of a path, which is shortened by it.
+std::string_view take_segment(std::string_view& path) {
+  path.remove_prefix(1);
+  const std::string_view segment = path.substr(0, path.find('/'));
+  path.remove_prefix(segment.size());
+  return segment;
+}
+
+// What others send must not choose another host, path or query than the playbook's author did. A
+// segment of dots cannot be escaped, and an empty one would name something else: both are refused.
+Result<std::string> expand_url(std::string_view url, const Variables& variables) {
+  Result<std::string> expanded = expand_spelt(url, variables, percent_encoded);
+  if (!expanded) return expanded;
+  // The same URL with a harmless value everywhere: its segments are the ones that were meant.
+  const Result<std::string> meant =
+      expand_spelt(url, variables, [](std::string_view) { return std::string("x"); });
+  std::string_view path = path_of(*expanded);
+  std::string_view meant_path = path_of(*meant);
+  while (!path.empty() && !meant_path.empty()) {
+    const std::string_view segment = take_segment(path);
+    const std::string_view meant_segment = take_segment(meant_path);
+    const bool special = segment.empty() || segment == "." || segment == "..";
+    if (special && segment != meant_segment) {
+      return Error{ErrorCode::invalid, "a value would turn a segment of " + std::string(url) +
+                                           " into '" + std::string(segment) + "'"};
+    }
+  }
+  return expanded;
+}
+
+// How a variable's value is written into that field.
+template <class T>
+Result<std::string> expand_field(const char* name, std::string_view text,
+                                 const Variables& variables) {
+  const std::string_view field_name = name;
+  constexpr bool has_url = std::is_same_v<T, HttpCall> || std::is_same_v<T, PromqlQuery>;
+  if (has_url && field_name == "url") return expand_url(text, variables);
+  if (std::is_same_v<T, PromqlQuery>) return expand_spelt(text, variables, escaped_for_promql);
+  return expand(text, variables);
+}
+
 // Walks every string of a struct with a field list; stops at the first error.
 template <class T>
 Result<void> expand_all(T& value, const Variables& variables) {
@@ -52,7 +135,15 @@ Result<void> expand_all(T& value, const Variables& variables) {
   } else if constexpr (HasFields<T>) {
     Result<void> done;
     for_each_field<T>([&](const auto& each) {
-      if (done) done = expand_all(value.*each.member, variables);
+      if (!done) return;
+      auto& member = value.*each.member;
+      if constexpr (std::is_same_v<std::remove_cvref_t<decltype(member)>, std::string>) {
+        Result<std::string> text = expand_field<T>(each.name, member, variables);
+        if (text) member = std::move(*text);
+        if (!text) done = text.error();
+      } else {
+        done = expand_all(member, variables);
+      }
     });
     return done;
   } else if constexpr (json_detail::is_vector<T>::value) {
@@ -145,19 +236,7 @@ bool in_scope(const Scope& scope, std::string_view service, std::string_view res
 }
 
 Result<std::string> expand(std::string_view text, const Variables& variables) {
-  std::string expanded;
-  std::string missing;
-  for_each_part(text, [&](std::string_view literal, std::string_view name) {
-    expanded += literal;
-    if (name.empty()) return;
-    const std::string* value = lookup(name, variables);
-    if (value == nullptr) missing = name;
-    if (value != nullptr) expanded += *value;
-  });
-  if (!missing.empty()) {
-    return Error{ErrorCode::not_found, "the incident has no value for {{" + missing + "}}"};
-  }
-  return expanded;
+  return expand_spelt(text, variables, as_it_is);
 }
 
 std::string unknown_variable(std::string_view text) {

@@ -248,7 +248,8 @@ Result<std::string> expand(std::string_view text, const Variables& variables);
 std::string unknown_variable(std::string_view text);
 
 // Every string of a step or condition with its variables replaced. Each argument stays one
-// argument.
+// argument; in a URL a value stays within its segment or parameter, in a PromQL query within its
+// quotes.
 Result<Step> expand_step(const Step& step, const Variables& variables);
 Result<Condition> expand_condition(const Condition& condition, const Variables& variables);
 

@@ -76,9 +76,10 @@ Checked check_variables(const T& value) {
   return done;
 }
 
-// Other schemes (file:, ftp:) are not calls to a service.
+// Other schemes (file:, ftp:) are not calls to a service. Nor may a variable stand for the scheme:
+// within a URL its value is escaped.
 Checked check_url(const std::string& url) {
-  if (url.starts_with("http://") || url.starts_with("https://") || url.starts_with("{{")) return {};
+  if (url.starts_with("http://") || url.starts_with("https://")) return {};
   return invalid("url must start with http:// or https://, not '" + url + "'");
 }
 

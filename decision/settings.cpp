@@ -43,4 +43,8 @@ const KeyEntry* find_key(const Settings& settings, std::string_view name) {
   return by_name(settings.keys, name);
 }
 
+const TimeZone* find_time_zone(const Settings& settings, std::string_view name) {
+  return by_name(settings.time_zones, name);
+}
+
 }  // namespace selfheal

@@ -99,17 +99,43 @@ struct ApprovalSettings {
   bool operator==(const ApprovalSettings&) const = default;
 };
 
-// A change window, in UTC. No window at all means that changes are always allowed.
+// A change window, by the clock on the wall of its zone: an hour that the clock skips has none, one
+// that it repeats has two. No window at all means that changes are always allowed.
 struct ChangeWindow {
   std::vector<std::string> days;  // mon … sun; empty: every day
   std::string from = "00:00";
   std::string to = "24:00";
+  std::string time_zone = "UTC";
   static constexpr auto fields() {
-    return std::tuple{field("days", &ChangeWindow::days, "mon, tue, wed, thu, fri, sat, sun"),
-                      field("from", &ChangeWindow::from, "hh:mm, UTC"),
-                      field("to", &ChangeWindow::to, "hh:mm, UTC; 24:00 is the end of the day")};
+    return std::tuple{
+        field("days", &ChangeWindow::days, "mon, tue, wed, thu, fri, sat, sun"),
+        field("from", &ChangeWindow::from, "hh:mm in the time zone"),
+        field("to", &ChangeWindow::to, "hh:mm in the time zone; 24:00 is the end of the day"),
+        field("time_zone", &ChangeWindow::time_zone, "IANA name, for example Europe/Berlin")};
   }
   bool operator==(const ChangeWindow&) const = default;
+};
+
+// From that moment on a zone's clock is ahead of UTC by so much.
+struct ZoneChange {
+  TimeMs from_ms = 0;
+  std::int64_t offset_seconds = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("from_ms", &ZoneChange::from_ms),
+                      field("offset_seconds", &ZoneChange::offset_seconds)};
+  }
+  bool operator==(const ZoneChange&) const = default;
+};
+
+// A time zone as the machine knew it that read the configuration. Journaled with the settings, so
+// that decisions do not depend on whose time zone data is newer.
+struct TimeZone {
+  std::string name;
+  std::vector<ZoneChange> changes;  // in order; before the first its offset holds as well
+  static constexpr auto fields() {
+    return std::tuple{field("name", &TimeZone::name), field("changes", &TimeZone::changes)};
+  }
+  bool operator==(const TimeZone&) const = default;
 };
 
 struct LimitSettings {
@@ -278,6 +304,7 @@ struct Settings {
   std::vector<Policy> policies;
   GraphSettings graph;
   std::vector<KeyEntry> keys;
+  std::vector<TimeZone> time_zones;
   static constexpr auto fields() {
     return std::tuple{
         field("mode", &Settings::mode, "observe, dry_run or execute"),
@@ -293,7 +320,8 @@ struct Settings {
         field("playbooks", &Settings::playbooks, "what can be done"),
         field("policies", &Settings::policies, "first match decides"),
         field("graph", &Settings::graph, "services and what they run on"),
-        field("keys", &Settings::keys, "who may sign control messages")};
+        field("keys", &Settings::keys, "who may sign control messages"),
+        field("time_zones", &Settings::time_zones, "of the change windows that name one")};
   }
   bool operator==(const Settings&) const = default;
 };
@@ -312,5 +340,7 @@ Result<Settings> settings_from_text(const std::string& text);
 const Playbook* find_playbook(const Settings& settings, std::string_view name);
 const ServiceEntry* find_service(const Settings& settings, std::string_view name);
 const KeyEntry* find_key(const Settings& settings, std::string_view name);
+// Null for UTC, which needs no table.
+const TimeZone* find_time_zone(const Settings& settings, std::string_view name);
 
 }  // namespace selfheal

@@ -57,6 +57,8 @@ class Stage {
   virtual bool load(std::string_view page_key, std::string_view value) = 0;
   // All pages have been offered.
   virtual void finish_load() {}
+  // Drops what was learnt from inputs and does not follow from events: another fold version begins.
+  virtual void forget_soft() {}
 
  protected:
   virtual void evolve(const Event& event, const EventPlace& place) = 0;

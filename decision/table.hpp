@@ -51,6 +51,10 @@ class Table {
   void erase(const std::string& key) {
     if (rows_.erase(key) > 0) changed_.insert(key);
   }
+  void clear() {
+    for (const auto& [key, row] : rows_) changed_.insert(key);
+    rows_.clear();
+  }
   std::size_t size() const { return rows_.size(); }
 
   void save(PageSink& sink) {

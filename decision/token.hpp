@@ -54,6 +54,7 @@ class Token {
   std::vector<Event> events;
   std::vector<WatchedSample> watched;
   std::uint64_t touched_digest = 0;  // over the series rows that this cut changed
+  std::int64_t series = 0;           // that the shard has learnt, after this cut
   TimeMs next_due_ms = no_due;       // earliest timer of any stage after this cut
   bool timer_was_due = false;        // time alone may have moved some stage's state
   std::int64_t work_us = 0;  // processor time so far, as the actors measured it; no stage reads it

@@ -123,6 +123,10 @@ Result<void> validate_approval(const Settings& settings) {
         .that(is_minute(window.to, true), place + ".to must be hh:mm, not '" + window.to + "'")
         .that(window.from < window.to,
               place + ".from must be before its to; write two windows around midnight");
+    const TimeZone* zone = find_time_zone(settings, window.time_zone);
+    const bool known = zone != nullptr && !zone->changes.empty();
+    checks.that(window.time_zone == "UTC" || known,
+                place + ".time_zone must be UTC or an IANA name, not '" + window.time_zone + "'");
   }
   return checks.done();
 }

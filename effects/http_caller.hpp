@@ -29,7 +29,4 @@ HttpAnswer call_http(const HttpCall& call, const std::map<std::string, std::stri
 // Empty where the answer is the expected one, else what is wrong with it.
 std::string why_unexpected(const HttpCall& call, const HttpAnswer& answer);
 
-// For a query string: everything but letters, digits and -._~ escaped.
-std::string percent_encoded(std::string_view text);
-
 }  // namespace selfheal

@@ -11,6 +11,7 @@
 #include <optional>
 #include <system_error>
 
+#include "base/percent_encoding.hpp"
 #include "effects/http_caller.hpp"
 #include "effects/posix_file.hpp"
 #include "effects/program_runner.hpp"

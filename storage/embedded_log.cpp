@@ -61,7 +61,8 @@ class EmbeddedReader : public LogReader {
         return Error{ErrorCode::corrupt,
                      name_ + " is damaged at offset " + std::to_string(entry.offset)};
       }
-      batch.records.push_back({entry.offset, record->append_time_ms, record->key, record->value});
+      batch.records.push_back({entry.offset, record->append_time_ms, record->key, record->value,
+                               format::find_header(*record, event_time_header)});
       batch.bytes += record->value.size();
     }
     position_ = chunk->entries.back().offset + 1;
@@ -76,6 +77,11 @@ class EmbeddedReader : public LogReader {
   bool at_end() const override {
     const std::lock_guard lock(core_.state_mutex);
     return position_ == place_.partition->end;
+  }
+
+  Offset end() const override {
+    const std::lock_guard lock(core_.state_mutex);
+    return std::max(position_, place_.partition->end);
   }
 
   Headers headers(Offset offset) const override {

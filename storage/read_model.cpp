@@ -149,7 +149,37 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     const std::string id = learned->service + "/" + learned->code + "/" + learned->playbook;
     merge(document(learned_, "learned", id), *learned);
+  } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
+    apply_breaker(record, *changed);
   }
+}
+
+void ReadModel::apply_breaker(const JournalRecord& record, const BreakerChanged& changed) {
+  const std::string id =
+      std::to_string(record.shard) + "/" + changed.playbook + "/" + changed.resource_kind;
+  Json& breaker = document(breakers_, "breaker", id);
+  merge(breaker, changed);
+  breaker["shard"] = record.shard;
+  breaker["updated_ms"] = record.cut.tick_ms;
+  if (breakers_.size() <= breakers_kept_max) return;
+  // The one that has been at rest for longest goes: kinds come from what others send.
+  auto oldest = breakers_.end();
+  for (auto at = breakers_.begin(); at != breakers_.end(); ++at) {
+    if (text_at(at->second, "state") != "closed") continue;
+    const bool older =
+        oldest == breakers_.end() || at->second["updated_ms"] < oldest->second["updated_ms"];
+    if (older) oldest = at;
+  }
+  if (oldest == breakers_.end()) return;
+  erased_.push_back(rows_of_model + "breaker/" + oldest->first);
+  breakers_.erase(oldest);
+}
+
+std::map<std::string, Json>& ReadModel::documents_of(const std::string& kind) {
+  if (kind == "incident") return incidents_;
+  if (kind == "proposal") return proposals_;
+  if (kind == "run") return runs_;
+  return kind == "breaker" ? breakers_ : learned_;
 }
 
 void ReadModel::drop_old() {
@@ -178,6 +208,10 @@ void ReadModel::apply(const JournalRecord& record) {
     if (known != applied_.end() && record.seq <= known->second) return;
     applied_[record.shard] = record.seq;
     ++version_;
+    if (record.kind == JournalKind::config) {
+      settings_ = record.content;
+      ++settings_number_;
+    }
     for (std::size_t k = 0; k < record.events.size(); ++k) {
       const auto number = static_cast<std::int64_t>(k);
       const Event& event = record.events[k];
@@ -218,6 +252,21 @@ std::optional<Json> ReadModel::proposal(const std::string& id) const {
 std::vector<Json> ReadModel::runs(const std::string& state) const {
   const std::shared_lock lock(mutex_);
   return listed(runs_, state);
+}
+
+std::vector<Json> ReadModel::breakers(const std::string& state) const {
+  const std::shared_lock lock(mutex_);
+  return listed(breakers_, state);
+}
+
+std::string ReadModel::settings() const {
+  const std::shared_lock lock(mutex_);
+  return settings_;
+}
+
+std::uint64_t ReadModel::settings_number() const {
+  const std::shared_lock lock(mutex_);
+  return settings_number_;
 }
 
 std::vector<Json> ReadModel::learned() const {
@@ -275,10 +324,7 @@ Result<void> ReadModel::save(PageStore& store) {
   {
     const std::unique_lock lock(mutex_);
     const auto text_of = [&](const std::string& kind, const std::string& id) -> std::string {
-      const auto& documents = kind == "incident"   ? incidents_
-                              : kind == "proposal" ? proposals_
-                              : kind == "run"      ? runs_
-                                                   : learned_;
+      const auto& documents = documents_of(kind);
       const auto at = documents.find(id);
       return at == documents.end() ? std::string() : dump(at->second);
     };
@@ -313,10 +359,7 @@ Result<void> ReadModel::load(PageStore& store) {
     const std::size_t slash = rest.find('/');
     const std::string kind = rest.substr(0, slash);
     const std::string id = slash == std::string::npos ? std::string() : rest.substr(slash + 1);
-    if (kind == "incident") incidents_[id] = *json;
-    if (kind == "proposal") proposals_[id] = *json;
-    if (kind == "run") runs_[id] = *json;
-    if (kind == "learned") learned_[id] = *json;
+    documents_of(kind)[id] = *json;
     if (kind == "incident" && json->contains("closed_ms")) {
       ended.emplace_back(json->value("closed_ms", std::int64_t{0}), id);
     }

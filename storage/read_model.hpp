@@ -21,6 +21,7 @@ namespace selfheal {
 
 constexpr std::size_t incidents_kept_max = 5000;
 constexpr std::size_t timeline_entries_max = 500;
+constexpr std::size_t breakers_kept_max = 1000;
 
 class ReadModel {
  public:
@@ -34,6 +35,8 @@ class ReadModel {
   std::vector<Json> proposals(const std::string& state = {}) const;
   std::optional<Json> proposal(const std::string& id) const;
   std::vector<Json> runs(const std::string& state = {}) const;
+  // Circuit breakers that have counted a failure, by shard, playbook and resource kind.
+  std::vector<Json> breakers(const std::string& state = {}) const;
   // Belief per (service, diagnosis, playbook) as last learnt.
   std::vector<Json> learned() const;
   // The latest decisions, oldest first; at most 1,000 are kept.
@@ -44,6 +47,10 @@ class ReadModel {
   std::int64_t applied(std::int64_t shard) const;
   // Numbers that grow by one with each applied record, to wait on.
   std::uint64_t version() const;
+  // The settings of the last CONFIG record applied, canonical JSON; empty before the first. The
+  // number grows with each, so that a reader need not compare texts.
+  std::string settings() const;
+  std::uint64_t settings_number() const;
   // Called after each applied record, outside the lock; for live streams. Set before the first.
   void on_decision(std::function<void(const Json& cloud_event)> listener);
 
@@ -54,6 +61,8 @@ class ReadModel {
   Json& document(std::map<std::string, Json>& documents, const std::string& kind,
                  const std::string& id);
   void apply_event(const JournalRecord& record, std::int64_t k, const Event& event);
+  void apply_breaker(const JournalRecord& record, const BreakerChanged& changed);
+  std::map<std::string, Json>& documents_of(const std::string& kind);
   void drop_old();
 
   mutable std::shared_mutex mutex_;
@@ -61,12 +70,15 @@ class ReadModel {
   std::map<std::string, Json> proposals_;
   std::map<std::string, Json> runs_;
   std::map<std::string, Json> learned_;
+  std::map<std::string, Json> breakers_;
   std::deque<std::string> ended_;  // incidents, oldest end first
   std::deque<Json> recent_;
   std::map<std::int64_t, std::int64_t> applied_;
   std::set<std::pair<std::string, std::string>> changed_;  // kind, id
   std::vector<std::string> erased_;
   std::uint64_t version_ = 0;
+  std::string settings_;
+  std::uint64_t settings_number_ = 0;
   std::function<void(const Json&)> listener_;
 };
 

@@ -136,4 +136,15 @@ Headers decode_headers(const StoredRecord& record) {
   return headers;
 }
 
+std::string_view find_header(const StoredRecord& record, std::string_view wanted) {
+  std::string_view text = record.headers;
+  for (std::uint32_t i = 0; i < record.header_count; ++i) {
+    std::string_view name;
+    std::string_view value;
+    if (!take_header(text, name, value)) break;
+    if (name == wanted) return value;
+  }
+  return {};
+}
+
 }  // namespace selfheal::record_format

@@ -40,5 +40,7 @@ struct StoredRecord {
 };
 std::optional<StoredRecord> decode_record(std::string_view text);
 Headers decode_headers(const StoredRecord& record);
+// The value of one header without reading the others into anything; empty where it is not there.
+std::string_view find_header(const StoredRecord& record, std::string_view wanted);
 
 }  // namespace selfheal::record_format

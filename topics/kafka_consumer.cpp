@@ -139,6 +139,7 @@ class KafkaReader : public LogReader {
 
   Offset position() const override { return position_; }
   bool at_end() const override { return at_end_; }
+  Offset end() const override { return std::max(position_, watermark()); }
 
   Headers headers(Offset offset) const override {
     if (!last_) return {};
@@ -167,7 +168,20 @@ class KafkaReader : public LogReader {
     return {message.offset,
             std::max<TimeMs>(time_ms, 0),
             {static_cast<const char*>(message.key), message.key_len},
-            {static_cast<const char*>(message.payload), message.len}};
+            {static_cast<const char*>(message.payload), message.len},
+            event_time_of(message)};
+  }
+
+  // The message keeps what the view points into.
+  static std::string_view event_time_of(const rd_kafka_message_t& message) {
+    rd_kafka_headers_t* headers = nullptr;
+    if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+    const void* value = nullptr;
+    std::size_t size = 0;
+    const rd_kafka_resp_err_t found =
+        rd_kafka_header_get_last(headers, event_time_header.data(), &value, &size);
+    if (found != RD_KAFKA_RESP_ERR_NO_ERROR || value == nullptr) return {};
+    return {static_cast<const char*>(value), size};
   }
 
   // False: there is nothing. Never waits.
@@ -207,13 +221,19 @@ class KafkaReader : public LogReader {
     if (error.code != ErrorCode::unavailable) failure_ = error;
   }
 
-  // The high watermark as the last fetch brought it: it spares the wait for the event that says so.
-  bool reached_watermark() const {
+  // The high watermark as the last fetch brought it; below 1 before that.
+  Offset watermark() const {
     std::int64_t low = 0;
     std::int64_t high = 0;
     const rd_kafka_resp_err_t code = rd_kafka_get_watermark_offsets(
         consumer_->handle(), where_.topic.c_str(), where_.partition, &low, &high);
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR && high > 0 && position_ >= high;
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : 0;
+  }
+
+  // Spares the wait for the event that says so.
+  bool reached_watermark() const {
+    const Offset high = watermark();
+    return high > 0 && position_ >= high;
   }
 
   const std::shared_ptr<KafkaConsumer> consumer_;

@@ -6,6 +6,13 @@
 
 namespace selfheal {
 
+std::string_view event_time_of(const Headers& headers) {
+  for (const auto& [name, value] : headers) {
+    if (name == event_time_header) return value;
+  }
+  return {};
+}
+
 std::size_t overhead_bytes(const NewRecord& record) {
   std::size_t bytes = record.key.size();
   for (const auto& [name, value] : record.headers) bytes += name.size() + value.size();

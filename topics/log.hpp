@@ -45,6 +45,8 @@ constexpr std::size_t record_bytes_max = 1 << 20;
 constexpr std::size_t record_overhead_bytes_max = 32 * 1024;
 
 std::size_t overhead_bytes(const NewRecord& record);
+// The value of event_time_header, or empty.
+std::string_view event_time_of(const Headers& headers);
 // ErrorCode::exhausted where a record breaks a limit. Every log checks it before anything else.
 Result<void> check_record(const NewRecord& record);
 
@@ -54,7 +56,13 @@ struct RecordView {
   TimeMs append_time_ms = 0;
   std::string_view key;
   std::string_view value;
+  // The header ce_time: when what the value tells was observed, by a CloudEvent in binary mode.
+  // Empty where the record has none.
+  std::string_view event_time = {};
 };
+
+// Its name among the headers of a record.
+constexpr std::string_view event_time_header = "ce_time";
 
 // Records of one partition in offset order, with whatever keeps their bytes alive.
 struct RecordBatch {
@@ -79,6 +87,8 @@ class LogReader {
   // The next offset that poll would return, and whether that is the end as last heard from the log.
   virtual Offset position() const = 0;
   virtual bool at_end() const = 0;
+  // One past the newest record as last heard from the log; never below position().
+  virtual Offset end() const = 0;
   // Headers of a record of the last poll; empty where it had none.
   virtual Headers headers(Offset offset) const = 0;
 };

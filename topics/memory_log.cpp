@@ -36,8 +36,8 @@ class MemoryLog::Reader : public LogReader {
     while (position_ < partition.end() && taken->size() < limits.records_max &&
            (taken->empty() || bytes < limits.bytes_max)) {
       const auto& stored = partition.records[static_cast<std::size_t>(position_ - partition.begin)];
-      batch.records.push_back(
-          {position_, stored->append_time_ms, stored->record.key, stored->record.value});
+      batch.records.push_back({position_, stored->append_time_ms, stored->record.key,
+                               stored->record.value, event_time_of(stored->record.headers)});
       bytes += stored->record.value.size();
       taken->push_back(stored);
       ++position_;
@@ -56,6 +56,11 @@ class MemoryLog::Reader : public LogReader {
   bool at_end() const override {
     const std::lock_guard lock(log_.mutex_);
     return position_ == log_.find(where_)->end();
+  }
+
+  Offset end() const override {
+    const std::lock_guard lock(log_.mutex_);
+    return std::max(position_, log_.find(where_)->end());
   }
 
   Headers headers(Offset offset) const override {

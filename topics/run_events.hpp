@@ -297,6 +297,28 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
+// A circuit breaker counted a failure, opened, let one run try, or closed.
+struct BreakerChanged {
+  static constexpr const char* kName = "breaker_changed";
+  std::string playbook;
+  std::string resource_kind;
+  std::string state;              // closed, open or half_open
+  std::int64_t failures = 0;      // in a row
+  std::int64_t failures_max = 0;  // as many open it
+  std::int64_t open_until_ms = 0;
+  std::string reason;
+  static constexpr auto fields() {
+    return std::tuple{field("playbook", &BreakerChanged::playbook),
+                      field("resource_kind", &BreakerChanged::resource_kind),
+                      field("state", &BreakerChanged::state),
+                      field("failures", &BreakerChanged::failures),
+                      field("failures_max", &BreakerChanged::failures_max),
+                      field("open_until_ms", &BreakerChanged::open_until_ms),
+                      field("reason", &BreakerChanged::reason)};
+  }
+  bool operator==(const BreakerChanged&) const = default;
+};
+
 // An input could not be read; its bytes are in the dead letters.
 struct DeadLettered {
   static constexpr const char* kName = "dead_lettered";

@@ -132,7 +132,8 @@ class SignalDecoder::Core {
     const simdjson::padded_string_view padded(text.data(), text.size(), behind);
     if (!read_signal_object(parser_, padded, draft_, wrong)) return false;
     if (!draft_.cloud_event) {
-      wrong = finish(draft_, {}, line);
+      // In binary mode the context attributes are headers and the value is the signal itself.
+      wrong = finish(draft_, record_->event_time, line);
       return true;
     }
     if (draft_.data.empty()) {

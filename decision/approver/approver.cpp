@@ -64,7 +64,6 @@ std::string failed_names(const Verdict& verdict, bool hard_only) {
 Approver::Approver()
     : held_("approver/held/"),
       rates_("approver/rate/"),
-      breakers_("approver/breaker/"),
       active_("approver/active/"),
       nonces_("approver/nonce/"),
       starts_("approver/starts/"),
@@ -95,11 +94,7 @@ TimeMs Approver::next_due_ms() const {
       due_ms = std::min(due_ms, held.window_ms);
     }
   }
-  return due_ms;
-}
-
-std::string Approver::breaker_key(const Proposal& proposal) const {
-  return proposal.playbook + "\n" + proposal.resource_kind;
+  return std::min(due_ms, breakers_.next_due_ms());
 }
 
 // --- evolve -------------------------------------------------------------------------------------
@@ -127,16 +122,15 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     held->action = verdict->action;
     held->expires_ms = verdict->expires_ms;
     held->window_ms = verdict->verdict == "held_for_window"
-                          ? next_change_window_ms(settings().change_windows, place.tick_ms)
+                          ? next_change_window_ms(settings(), place.tick_ms)
                           : 0;
   } else if (const auto* answered = std::get_if<ApprovalAnswered>(&event.body)) {
     nonces_.at(answered->nonce).until_ms = place.tick_ms + nonce_kept_ms;
   } else if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
-    const std::string breaker = intent->playbook + "\n" + intent->resource_kind;
+    const std::string breaker = Breakers::key_of(intent->playbook, intent->resource_kind);
     active_.put(intent->action_id, {intent->service, breaker, place.tick_ms});
     note_time(starts_.at(all_starts), place.tick_ms, start_window_ms);
-    BreakerRow* row = breakers_.edit(breaker);
-    if (row != nullptr && row->open_until_ms > 0) row->trial_action = intent->action_id;
+    breakers_.on_intent(breaker, intent->action_id);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
     if (finished->result == "dry_run" || finished->result == "precondition_failed") {
       active_.erase(finished->action_id);
@@ -144,14 +138,7 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     const ActiveRun* run = active_.find(outcome->action_id);
     if (run == nullptr) return;
-    BreakerRow& row = breakers_.at(run->breaker);
-    const bool trial = row.trial_action == outcome->action_id;
-    row.trial_action.clear();
-    if (outcome->result == "recovered") {
-      row = {};
-    } else if (++row.failures >= settings().breaker.failures || trial) {
-      row.open_until_ms = place.tick_ms + settings().breaker.reset.ms;
-    }
+    breakers_.on_outcome(run->breaker, *outcome, place, settings().breaker);
     active_.erase(outcome->action_id);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     std::vector<std::string> gone;
@@ -160,6 +147,8 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     }
     for (const std::string& id : gone) held_.erase(id);
     observed_.forget_service(closed->service);
+  } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
+    breakers_.on_told(*changed);
   }
 }
 
@@ -167,6 +156,7 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
 
 void Approver::decide(Token& token) {
   observed_.take(token);
+  tell_breakers(token);
   take_controls(token);
   const std::size_t before = token.events.size();
   for (std::size_t k = 0; k < before; ++k) {
@@ -177,6 +167,12 @@ void Approver::decide(Token& token) {
   move_held(token);
 }
 
+void Approver::tell_breakers(Token& token) {
+  for (const BreakerNews& each : breakers_.news(settings().breaker, token.cut.tick_ms)) {
+    emit(token, {"", "", each.cause, each.changed});
+  }
+}
+
 void Approver::check_limits(const Token& token, const Proposal& proposal, Verdict& verdict) const {
   const LimitSettings& limits = settings().limits;
   const TimeMs now_ms = token.cut.tick_ms;
@@ -185,10 +181,9 @@ void Approver::check_limits(const Token& token, const Proposal& proposal, Verdic
     add(verdict, "rate_limit", count <= limits.proposals_per_hour_per_service, number(count),
         number(limits.proposals_per_hour_per_service));
   }
-  const BreakerRow* breaker = breakers_.find(breaker_key(proposal));
-  const bool open = breaker != nullptr && breaker->open_until_ms > 0 &&
-                    (now_ms < breaker->open_until_ms || !breaker->trial_action.empty());
-  add(verdict, "breaker", !open, open ? "open" : "closed", "closed");
+  const bool closed =
+      breakers_.lets_through(Breakers::key_of(proposal.playbook, proposal.resource_kind), now_ms);
+  add(verdict, "breaker", closed, closed ? "closed" : "open", "closed");
   add(verdict, "fleet_concurrent",
       static_cast<std::int64_t>(active_.size()) < limits.fleet_concurrent,
       number(static_cast<std::int64_t>(active_.size())), number(limits.fleet_concurrent - 1));
@@ -219,8 +214,8 @@ void Approver::check_autonomy(const Token& token, const Proposal& proposal,
   const double least = proposal.proactive ? approval.likelihood_min : approval.confidence_min;
   add(verdict, proposal.proactive ? "likelihood" : "confidence", proposal.confidence >= least,
       number(proposal.confidence), number(least));
-  add(verdict, "change_window", in_change_window(settings().change_windows, token.cut.tick_ms),
-      truth(in_change_window(settings().change_windows, token.cut.tick_ms)), "true");
+  add(verdict, "change_window", in_change_window(settings(), token.cut.tick_ms),
+      truth(in_change_window(settings(), token.cut.tick_ms)), "true");
   add(verdict, "tier", service != nullptr && tier != "critical", tier, "not critical");
   // A service without history is trusted neither more nor less than any other.
   add(verdict, "trust", true, "neutral", "not low");
@@ -234,7 +229,7 @@ void Approver::check_policy(const Token& token, const Proposal& proposal, Verdic
       {"impact", proposal.impact},
       {"blast_radius", number(proposal.blast_radius.count)},
       {"confidence", number(proposal.confidence)},
-      {"change_window", truth(in_change_window(settings().change_windows, token.cut.tick_ms))},
+      {"change_window", truth(in_change_window(settings(), token.cut.tick_ms))},
       {"proactive", truth(proposal.proactive)},
       {"service", proposal.service},
       {"code", proposal.code},

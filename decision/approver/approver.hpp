@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "decision/approver/breakers.hpp"
 #include "decision/approver/policies.hpp"
 #include "decision/observed_values.hpp"
 #include "decision/stage.hpp"
@@ -37,19 +38,6 @@ struct RateRow {
   bool operator==(const RateRow&) const = default;
 };
 
-// closed until `failures` reach the limit; open until open_until_ms; then one run may try.
-struct BreakerRow {
-  std::int64_t failures = 0;
-  TimeMs open_until_ms = 0;
-  std::string trial_action;  // the run that is trying a half-open breaker
-  static constexpr auto fields() {
-    return std::tuple{field("failures", &BreakerRow::failures),
-                      field("open_until_ms", &BreakerRow::open_until_ms),
-                      field("trial_action", &BreakerRow::trial_action)};
-  }
-  bool operator==(const BreakerRow&) const = default;
-};
-
 struct ActiveRun {
   std::string service;
   std::string breaker;
@@ -74,6 +62,7 @@ class Approver : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
+  void forget_soft() override { observed_.clear(); }
 
   const Table<HeldProposal>& held() const { return held_; }
 
@@ -92,16 +81,16 @@ class Approver : public Stage {
   void take_answer(Token& token, const ControlInput& control);
   std::string why_refused(const Token& token, const ControlMessage& message) const;
   void refuse(Token& token, const ControlInput& control, const std::string& reason);
+  void tell_breakers(Token& token);
   void move_held(Token& token);
   void end_held(Token& token, const HeldProposal& held, const std::string& reason);
-  std::string breaker_key(const Proposal& proposal) const;
 
-  Table<HeldProposal> held_;    // by proposal id
-  Table<RateRow> rates_;        // by service
-  Table<BreakerRow> breakers_;  // by playbook and resource kind
-  Table<ActiveRun> active_;     // by action id
-  Table<NonceRow> nonces_;      // of the last hour
-  Table<RateRow> starts_;       // one row: run intents of the last minute
+  Table<HeldProposal> held_;  // by proposal id
+  Table<RateRow> rates_;      // by service
+  Breakers breakers_;
+  Table<ActiveRun> active_;  // by action id
+  Table<NonceRow> nonces_;   // of the last hour
+  Table<RateRow> starts_;    // one row: run intents of the last minute
   ObservedValues observed_;
 };
 

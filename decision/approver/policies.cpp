@@ -53,6 +53,28 @@ int minutes_of(const std::string& text) {
   return hours * 60 + minutes;
 }
 
+// What the clock on the wall shows, as if it were UTC.
+TimeMs local_ms(const Settings& settings, const ChangeWindow& window, TimeMs time_ms) {
+  if (window.time_zone == "UTC") return time_ms;
+  const TimeZone* zone = find_time_zone(settings, window.time_zone);
+  CHECK(zone != nullptr && !zone->changes.empty(), "a window without its zone passed validation");
+  const auto next =
+      std::upper_bound(zone->changes.begin(), zone->changes.end(), time_ms,
+                       [](TimeMs time, const ZoneChange& each) { return time < each.from_ms; });
+  const ZoneChange& current = next == zone->changes.begin() ? *next : *std::prev(next);
+  return time_ms + current.offset_seconds * one_second_ms;
+}
+
+bool is_open(const ChangeWindow& window, TimeMs time_ms) {
+  // 1970-01-01 was a Thursday.
+  constexpr std::array<const char*, 7> days = {"thu", "fri", "sat", "sun", "mon", "tue", "wed"};
+  const char* const day = days[static_cast<std::size_t>(time_ms / one_day_ms % 7)];
+  const bool on_day = window.days.empty() ||
+                      std::find(window.days.begin(), window.days.end(), day) != window.days.end();
+  const auto minute = static_cast<int>(time_ms % one_day_ms / 60000);
+  return on_day && minute >= minutes_of(window.from) && minute < minutes_of(window.to);
+}
+
 }  // namespace
 
 const std::vector<std::string>& policy_fields() {
@@ -74,24 +96,19 @@ PolicyRuling rule(const std::vector<Policy>& policies, const std::string& action
   return {};
 }
 
-bool in_change_window(const std::vector<ChangeWindow>& windows, TimeMs time_ms) {
-  constexpr std::array<const char*, 7> days = {"thu", "fri", "sat", "sun", "mon", "tue", "wed"};
-  if (windows.empty()) return true;
-  // 1970-01-01 was a Thursday.
-  const std::string day = days[static_cast<std::size_t>(time_ms / one_day_ms % 7)];
-  const auto minute = static_cast<int>(time_ms % one_day_ms / 60000);
-  return std::any_of(windows.begin(), windows.end(), [&](const ChangeWindow& window) {
-    const bool on_day = window.days.empty() ||
-                        std::find(window.days.begin(), window.days.end(), day) != window.days.end();
-    return on_day && minute >= minutes_of(window.from) && minute < minutes_of(window.to);
-  });
+bool in_change_window(const Settings& settings, TimeMs time_ms) {
+  const std::vector<ChangeWindow>& windows = settings.change_windows;
+  return windows.empty() ||
+         std::any_of(windows.begin(), windows.end(), [&](const ChangeWindow& window) {
+           return is_open(window, local_ms(settings, window, time_ms));
+         });
 }
 
-TimeMs next_change_window_ms(const std::vector<ChangeWindow>& windows, TimeMs time_ms) {
+TimeMs next_change_window_ms(const Settings& settings, TimeMs time_ms) {
   constexpr DurationMs minute_ms = 60000;
   const TimeMs first = (time_ms + minute_ms - 1) / minute_ms * minute_ms;
   for (TimeMs at = first; at < first + 8 * one_day_ms; at += minute_ms) {
-    if (in_change_window(windows, at)) return at;
+    if (in_change_window(settings, at)) return at;
   }
   return 0;
 }

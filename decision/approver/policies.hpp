@@ -24,10 +24,10 @@ PolicyRuling rule(const std::vector<Policy>& policies, const std::string& action
                   const PolicyFacts& facts);
 
 // Whether `time_ms` lies in a change window. No windows: always.
-bool in_change_window(const std::vector<ChangeWindow>& windows, TimeMs time_ms);
+bool in_change_window(const Settings& settings, TimeMs time_ms);
 
 // The next minute boundary at or after `time_ms` that lies in a window, looking a week ahead.
 // Returns 0 where there is none.
-TimeMs next_change_window_ms(const std::vector<ChangeWindow>& windows, TimeMs time_ms);
+TimeMs next_change_window_ms(const Settings& settings, TimeMs time_ms);
 
 }  // namespace selfheal

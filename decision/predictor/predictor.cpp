@@ -33,7 +33,8 @@ Predictor::Predictor()
       crossings_("predictor/crossing/"),
       error_rates_("predictor/error_rate/"),
       forwards_taken_("predictor/forward/"),
-      watched_("predictor/watched/") {}
+      watched_("predictor/watched/"),
+      looks_("predictor/look/") {}
 
 void Predictor::save(PageSink& sink) {
   active_.save(sink);
@@ -44,6 +45,7 @@ void Predictor::save(PageSink& sink) {
   error_rates_.save(sink);
   forwards_taken_.save(sink);
   watched_.save(sink);
+  looks_.save(sink);
   table_.save("predictor/series/", sink);
 }
 
@@ -52,7 +54,7 @@ bool Predictor::load(std::string_view page_key, std::string_view value) {
          beliefs_.load(page_key, value) || seen_.load(page_key, value) ||
          crossings_.load(page_key, value) || error_rates_.load(page_key, value) ||
          forwards_taken_.load(page_key, value) || watched_.load(page_key, value) ||
-         table_.load("predictor/series/", page_key, value);
+         looks_.load(page_key, value) || table_.load("predictor/series/", page_key, value);
 }
 
 void Predictor::finish_load() {
@@ -116,6 +118,9 @@ TimeMs Predictor::next_due_ms() const {
   TimeMs due_ms = to_publish_.empty() ? Token::no_due : 0;
   for (const auto& [key, prediction] : predictions_.rows()) {
     due_ms = std::min(due_ms, prediction.score.empty() ? prediction.deadline_ms : 0);
+  }
+  for (const auto& [key, look] : looks_.rows()) {
+    if (look.due_ms > 0) due_ms = std::min(due_ms, look.due_ms);
   }
   return due_ms;
 }
@@ -228,8 +233,10 @@ void Predictor::decide(Token& token) {
     take_signals(token, *token.signals, true);
     send_dead_letters(token, *token.signals);
   }
+  plan_look(token);
   send_forwards(token);
   score(token);
+  token.series = static_cast<std::int64_t>(table_.size());
 }
 
 void Predictor::publish_watched(Token& token) {
@@ -256,7 +263,8 @@ bool Predictor::is_stale(const Token& token, const Signal& signal) const {
 }
 
 std::string Predictor::cause_of(const Signal& signal) const {
-  return "signals:" + std::to_string(signal.offset);
+  // A look at what has fallen silent has no signal.
+  return signal.offset < 0 ? "timer" : "signals:" + std::to_string(signal.offset);
 }
 
 bool Predictor::seen_before(const Token& token, const Signal& signal) {

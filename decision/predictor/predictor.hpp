@@ -14,7 +14,7 @@ namespace selfheal {
 
 // A version of everything that is learnt from raw signals. Another version starts that part anew;
 // what events say stays.
-constexpr std::int64_t fold_version = 1;
+constexpr std::int64_t fold_version = 2;
 
 // Trouble that has been said and has not passed: by service, resource, code.
 struct ActiveTrouble {
@@ -92,6 +92,19 @@ struct ForwardMark {
   bool operator==(const ForwardMark&) const = default;
 };
 
+// Where the walk over the series stands that looks for buckets which no value closes any more.
+// Soft.
+struct LookRow {
+  std::int64_t next_series = 0;
+  TimeMs due_ms = 0;   // of the next stretch; 0: no bucket is open
+  bool again = false;  // a bucket may be open behind the place reached
+  static constexpr auto fields() {
+    return std::tuple{field("next_series", &LookRow::next_series),
+                      field("due_ms", &LookRow::due_ms), field("again", &LookRow::again)};
+  }
+  bool operator==(const LookRow&) const = default;
+};
+
 class Predictor : public Stage {
  public:
   Predictor();
@@ -102,6 +115,7 @@ class Predictor : public Stage {
   bool load(std::string_view page_key, std::string_view value) override;
 
   void finish_load() override;
+  void forget_soft() override;
 
   std::size_t series() const { return table_.size(); }
 
@@ -123,6 +137,11 @@ class Predictor : public Stage {
   void apply_rules(Token& token, const Signal& signal, SeriesNumber series);
   void apply_error_rate(Token& token, const Signal& signal, SeriesNumber series);
   void apply_rise(Token& token, const Signal& signal, SeriesNumber series, Edge edge);
+  void plan_look(Token& token);
+  void look_at_stretch(Token& token, LookRow& look);
+  void note_silent(Token& token, SeriesNumber series, const Observation& seen);
+  void note_observation(Token& token, const Signal& signal, SeriesNumber series,
+                        const Observation& seen);
   void note_anomaly(Token& token, const Signal& signal, const Observation& seen);
   void diagnose(Token& token, const Signal& signal, Diagnosis diagnosis);
   void predict(Token& token, const Signal& signal, Prediction prediction);
@@ -153,6 +172,8 @@ class Predictor : public Stage {
   Table<ErrorRate> error_rates_;
   Table<ForwardMark> forwards_taken_;
   Table<SeenId> watched_;  // services with an open incident
+  Table<LookRow> looks_;   // one row
+  bool opened_ = false;    // this cut put a value into a bucket
   Graph graph_;
 
   // Derived from settings, by metric number.

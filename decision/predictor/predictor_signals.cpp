@@ -122,7 +122,14 @@ void Predictor::take_metric(Token& token, const Signal& signal, SeriesNumber ser
     token.watched.push_back({std::string(signal.service), std::string(signal.metric),
                              std::string(signal.resource_id), signal.value, signal.time_ms});
   }
+  opened_ = opened_ || table_.fast(series).bucket_count > 0;
   if (!use.rules.empty()) apply_rules(token, signal, series);
+  note_observation(token, signal, series, seen);
+}
+
+void Predictor::note_observation(Token& token, const Signal& signal, SeriesNumber series,
+                                 const Observation& seen) {
+  const MetricUse& use = uses_[table_.entry(series).metric];
   if (use.latency && seen.rise_edge != Edge::none) {
     apply_rise(token, signal, series, seen.rise_edge);
   }

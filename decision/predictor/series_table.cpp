@@ -1,5 +1,6 @@
 #include "decision/predictor/series_table.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -120,7 +121,35 @@ std::string_view SeriesTable::fast_bytes(SeriesNumber series) const {
   return {reinterpret_cast<const char*>(&fast(series)), sizeof(T1Row)};
 }
 
+void SeriesTable::clear() {
+  stale_pages_ = std::max(stale_pages_, pages_.size());
+  stale_services_ = std::max(stale_services_, services_.size());
+  stale_metrics_ = std::max(stale_metrics_, metrics_.size());
+  services_ = {};
+  metrics_ = {};
+  entries_.clear();
+  first_of_service_.clear();
+  pages_.clear();
+  changed_.clear();
+  index_.clear();
+  services_saved_ = 0;
+  metrics_saved_ = 0;
+}
+
 void SeriesTable::save(const std::string& prefix, PageSink& sink) {
+  // Numbers that are in use again are written below, and must not be erased after that.
+  for (std::size_t i = services_.size(); i < stale_services_; ++i) {
+    sink.erase(numbered(prefix + "service/", i));
+  }
+  for (std::size_t i = metrics_.size(); i < stale_metrics_; ++i) {
+    sink.erase(numbered(prefix + "metric/", i));
+  }
+  for (std::size_t i = pages_.size(); i < stale_pages_; ++i) {
+    sink.erase(numbered(prefix + "page/", i));
+  }
+  stale_services_ = 0;
+  stale_metrics_ = 0;
+  stale_pages_ = 0;
   for (; services_saved_ < services_.size(); ++services_saved_) {
     sink.put(numbered(prefix + "service/", services_saved_), services_.text(services_saved_));
   }

@@ -72,6 +72,8 @@ class SeriesTable {
   const NameTable& metrics() const { return metrics_; }
 
   void save(const std::string& prefix, PageSink& sink);
+  // No series, name or page is left; the next save erases the saved ones.
+  void clear();
   // Pages may come in any order; finish_load() builds the index when all are there.
   bool load(const std::string& prefix, std::string_view key, std::string_view value);
   void finish_load();
@@ -95,6 +97,10 @@ class SeriesTable {
   std::vector<SeriesNumber> index_;    // open addressing, a power of two, at most half full
   std::uint32_t services_saved_ = 0;
   std::uint32_t metrics_saved_ = 0;
+  // Saved pages and names that are to go; each kind is numbered from 0.
+  std::size_t stale_pages_ = 0;
+  std::uint32_t stale_services_ = 0;
+  std::uint32_t stale_metrics_ = 0;
   std::map<std::uint32_t, std::string> loaded_services_;  // while loading
   std::map<std::uint32_t, std::string> loaded_metrics_;
   std::map<std::size_t, std::string> loaded_pages_;

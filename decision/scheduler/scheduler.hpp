@@ -86,6 +86,7 @@ class Scheduler : public Stage {
   void configure(std::shared_ptr<const Settings> settings) override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
+  void forget_soft() override { observed_.clear(); }
 
   const Table<IncidentRow>& incidents() const { return incidents_; }
   const Posteriors& posteriors() const { return posteriors_; }

@@ -13,7 +13,11 @@ namespace {
 constexpr DurationMs tick_off_ms_max = 1000;
 
 std::uint64_t digest_batch(const RecordBatch& batch, std::uint64_t digest) {
-  for (const RecordView& record : batch.records) digest = hash64(record.value, digest);
+  for (const RecordView& record : batch.records) {
+    digest = hash64(record.value, digest);
+    // It decides as much as the value does, where it is there.
+    if (!record.event_time.empty()) digest = hash64(record.event_time, digest);
+  }
   return digest;
 }
 

@@ -47,6 +47,10 @@ void ShardFold::apply(const std::vector<Event>& events, const ShardFacts& facts,
   for (const auto& stage : stages_) stage->replay_events(events, facts, tick_ms);
 }
 
+void ShardFold::forget_soft() {
+  for (const auto& stage : stages_) stage->forget_soft();
+}
+
 TimeMs ShardFold::next_due_ms() const {
   TimeMs due_ms = Token::no_due;
   for (const auto& stage : stages_) due_ms = std::min(due_ms, stage->next_due_ms());

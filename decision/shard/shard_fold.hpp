@@ -23,6 +23,8 @@ class ShardFold {
   void decide(Token& token);
   // Applies recorded events without deciding.
   void apply(const std::vector<Event>& events, const ShardFacts& facts, TimeMs tick_ms);
+  // Another fold version begins: see Stage::forget_soft.
+  void forget_soft();
   // The earliest timer of any stage.
   TimeMs next_due_ms() const;
 

@@ -52,6 +52,7 @@ class Verifier : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
+  void forget_soft() override { observed_.clear(); }
 
   const Table<VerificationRow>& verifications() const { return rows_; }
 

@@ -27,6 +27,7 @@ void use_everything(Metrics& metrics) {
   metrics.count_ignored("wrong_seq");
   metrics.set_shards({{"live", 4}});
   metrics.set_series(0, 12);
+  metrics.set_breakers({{"open", 1}});
   metrics.count_restart("fault");
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/access.hpp"
 #include "api/signal_intake.hpp"
+#include "base/hash.hpp"
 #include "support.hpp"
 #include "topics/control.hpp"
 #include "topics/frame_codec.hpp"
@@ -119,6 +120,62 @@ TEST_F(ApiTest, ReadsShowTheReadModelAndTheSettings) {
   EXPECT_THAT(get("/").body, HasSubstr("<!doctype html>"));
 }
 
+TEST_F(ApiTest, ReadsShowTheSettingsInForceAndNotThoseOfTheStart) {
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "observe");
+  Settings other;
+  other.mode = "execute";
+  other.playbooks.push_back({.name = "warm_cache"});
+  other.policies.push_back({.action = "self_heal_execute", .decision = "deny"});
+  other.graph.services = {{.name = "core.new"}};
+  JournalRecord record;
+  record.kind = JournalKind::config;
+  record.seq = 7;
+  record.content = settings_text(other);
+  environment->read_model->apply(record);
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "execute");
+  EXPECT_EQ(json_of(get("/api/policies"))[0]["decision"], "deny");
+  ASSERT_EQ(json_of(get("/api/playbooks")).size(), 1u);
+  EXPECT_EQ(json_of(get("/api/playbooks"))[0]["name"], "warm_cache");
+  EXPECT_EQ(get("/api/playbooks/restart_service").status, 404);
+  EXPECT_EQ(json_of(get("/api/health/state?service=core"))["nodes"][0]["service"], "core.new");
+  // A record that is read again changes nothing.
+  record.content = settings_text(Settings{});
+  environment->read_model->apply(record);
+  EXPECT_EQ(json_of(get("/readyz"))["mode"], "execute");
+}
+
+TEST_F(ApiTest, BreakersShowWhatWasLastToldOfEach) {
+  EXPECT_EQ(json_of(get("/api/breakers")).size(), 0u);
+  JournalRecord record;
+  record.shard = 2;
+  record.seq = 1;
+  record.cut.tick_ms = test_time_ms;
+  const auto tell = [&](const std::string& playbook, const std::string& state) {
+    BreakerChanged changed{.playbook = playbook, .resource_kind = "Instance", .state = state};
+    changed.failures = 5;
+    changed.open_until_ms = test_time_ms + 300'000;
+    record.events = {{"", "", "timer", changed}};
+    environment->read_model->apply(record);
+    ++record.seq;
+  };
+  tell("restart_service", "closed");
+  tell("restart_service", "open");
+  tell("warm_cache", "half_open");
+  const Json all = json_of(get("/api/breakers"));
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]["id"], "2/restart_service/Instance");
+  EXPECT_EQ(all[0]["state"], "open");
+  EXPECT_EQ(all[0]["failures"], 5);
+  EXPECT_EQ(all[0]["shard"], 2);
+  EXPECT_EQ(json_of(get("/api/breakers?state=half_open"))[0]["playbook"], "warm_cache");
+  EXPECT_THAT(get("/metrics").body, HasSubstr("self_heal_breakers{state=\"open\"} 1"));
+  // A stopped service shows the same from its saved rows.
+  ASSERT_TRUE(environment->read_model->save(*environment->store));
+  ReadModel loaded;
+  ASSERT_TRUE(loaded.load(*environment->store));
+  EXPECT_EQ(Json(loaded.breakers()), all);
+}
+
 TEST_F(ApiTest, HealthOfAPrefixNamesEveryServiceBelowIt) {
   hold_proposal();
   const Json core = json_of(get("/api/health/state?service=core"));
@@ -139,6 +196,60 @@ TEST_F(ApiTest, AnAnswerNeedsConfirmationATokenAndTheRole) {
   EXPECT_EQ(post(path, "", {{"x-confirmed", "yes"}, {"authorization", bearer("watcher")}}).status,
             403);
   EXPECT_THAT(records("t.control"), SizeIs(0));
+}
+
+TEST_F(ApiTest, TrustedAutomationNeedsNoConfirmationButATokenAllTheSame) {
+  context.options.automation = {.models = {"ft:healer"},
+                                .headers = {"x-selfheal-automation", "x-robot"},
+                                .secret_sha256 = to_hex(sha256("correct horse battery"))};
+  hold_proposal();
+  const std::string path = "/api/proposals/prop-0-1-1/approve";
+  const std::map<std::string, std::string> doubtful[] = {
+      {},
+      {{"x-gpt-id", ""}},
+      {{"x-gpt-id", "ft:other"}},
+      {{"x-selfheal-automation", ""}},
+      {{"x-selfheal-automation", "correct horse batter"}},
+      {{"x-other", "correct horse battery"}}};
+  for (std::map<std::string, std::string> headers : doubtful) {
+    headers["authorization"] = bearer("operator");
+    EXPECT_EQ(json_of(post(path, "", headers))["code"], "CONFIRMATION_REQUIRED");
+  }
+  const std::map<std::string, std::string> trusted[] = {
+      {{"x-gpt-id", "ft:healer"}},
+      {{"x-selfheal-automation", "correct horse battery"}},
+      {{"x-robot", "correct horse battery"}}};
+  std::size_t answers = 0;
+  for (std::map<std::string, std::string> headers : trusted) {
+    EXPECT_EQ(post(path, "", headers).status, 401);
+    headers["authorization"] = bearer("watcher");
+    EXPECT_EQ(json_of(post(path, "", headers))["code"], "ROLE_REQUIRED");
+    headers["authorization"] = bearer("operator");
+    EXPECT_EQ(post(path, "", headers).status, 202);
+    EXPECT_THAT(records("t.control"), SizeIs(++answers));
+  }
+  // Nothing listed and no secret: nobody is trusted.
+  context.options.automation = {.headers = {"x-selfheal-automation"}};
+  EXPECT_EQ(
+      post(path, "", {{"x-selfheal-automation", ""}, {"authorization", bearer("operator")}}).status,
+      403);
+}
+
+TEST_F(ApiTest, TheTimeOfACloudEventInBinaryModeGoesWithTheRecord) {
+  const std::map<std::string, std::string> headers = {{"ce-specversion", "1.0"},
+                                                      {"ce-time", "2027-01-15T07:59:00Z"}};
+  EXPECT_EQ(post("/api/signals", good, headers).status, 202);
+  const auto reader = log->open({"t.signals", shard_of("a", test_partitions)}, 0, nullptr);
+  RecordBatch batch;
+  ASSERT_TRUE((*reader)->poll(batch, {}));
+  ASSERT_EQ(batch.records.size(), 1u);
+  EXPECT_EQ(batch.records[0].event_time, "2027-01-15T07:59:00Z");
+  const ApiResponse bad =
+      post("/api/signals", good, {{"ce-specversion", "1.0"}, {"ce-time", "yesterday"}});
+  EXPECT_EQ(bad.status, 400);
+  EXPECT_THAT(bad.body, HasSubstr("bad_time: "));
+  // Without the version it is no CloudEvent.
+  EXPECT_EQ(post("/api/signals", good, {{"ce-time", "yesterday"}}).status, 202);
 }
 
 TEST_F(ApiTest, AnApprovalIsSignedForExactlyWhatWasProposed) {

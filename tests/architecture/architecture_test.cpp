@@ -62,6 +62,7 @@ TEST(Architecture, EachLibraryIsSeenByItsFolderOnly) {
       {"librdkafka", "#include <librdkafka/", {"topics"}},
       {"RocksDB", "#include <rocksdb/", {"storage"}},
       {"yaml-cpp", "#include <yaml-cpp/", {"config"}},
+      {"Abseil", "#include <absl/", {"config"}},
       {"RESTinio", "#include <restinio/", {"api"}},
       {"prometheus-cpp", "#include <prometheus/", {"api"}},
       {"libsodium", "#include <sodium", {"base"}},

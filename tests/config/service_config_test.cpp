@@ -112,6 +112,12 @@ TEST(ServiceConfig, MistakesInTheFile) {
        "c.yaml: change_windows[0].from must be before its to; write two windows around midnight"},
       {"change_windows: [{days: [monday]}]\n",
        "c.yaml: change_windows[0].days must be mon, tue, wed, thu, fri, sat or sun, not 'monday'"},
+      {"change_windows:\n  - days: [mon]\n    time_zone: Europe/Berln\n",
+       "c.yaml:3: change_windows[0].time_zone: unknown time zone 'Europe/Berln'; did you mean "
+       "'Europe/Berlin'?"},
+      {"change_windows: [{time_zone: ../zoneinfo/Europe/Berlin}]\n",
+       "c.yaml:1: change_windows[0].time_zone: unknown time zone '../zoneinfo/Europe/Berlin'; did "
+       "you mean 'Europe/Berlin'?"},
       {"predictor: {rules: [{code: a, metric: m, op: over}]}\n",
        "c.yaml: predictor.rules[0].op must be lt, lte, gt, gte, eq or ne, not 'over'"},
   };

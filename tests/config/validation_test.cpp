@@ -42,6 +42,8 @@ TEST(ValidatePlaybook, EachMistakeHasItsMessage) {
       {"steps: [{run: {argv: ['kill $1', '{{service}}'], shell: true}}]", "no error"},
       {"steps: [{http: {url: 'ftp://a'}}]",
        "step 1: url must start with http:// or https://, not 'ftp://a'"},
+      {"steps: [{http: {url: '{{labels.url}}'}}]",
+       "step 1: url must start with http:// or https://, not '{{labels.url}}'"},
       {"steps: [{http: {url: 'http://a', status: 99}}]",
        "step 1: status must be from 100 to 599, not 99"},
       {"steps: [{http: {url: 'http://a', headers: {X: \"a\\r\\nY: b\"}}}]",

@@ -209,6 +209,30 @@ TEST_P(LogContract, TheEndIsKnownAfterReadingUpToIt) {
   EXPECT_EQ(reader->position(), 1);
 }
 
+TEST_P(LogContract, TheTimeOfACloudEventIsReadWithItsRecord) {
+  ASSERT_TRUE(append(0, "", "plain", {{"other", "x"}}));
+  ASSERT_TRUE(append(0, "", "event", {{"ce_id", "1"}, {"ce_time", "2026-11-22T09:30:00Z"}}));
+  const auto reader = open(0, 0);
+  std::vector<std::string> times;
+  const auto deadline = Clock::now() + patience;
+  while (times.size() < 2 && Clock::now() < deadline) {
+    RecordBatch batch;
+    ASSERT_TRUE(reader->poll(batch, {}));
+    for (const RecordView& each : batch.records) times.emplace_back(each.event_time);
+  }
+  EXPECT_EQ(times, (std::vector<std::string>{"", "2026-11-22T09:30:00Z"}));
+}
+
+TEST_P(LogContract, AReaderKnowsHowManyRecordsWait) {
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(append(0, "", std::to_string(i)));
+  const auto reader = open(0, 0);
+  ASSERT_EQ(read(*reader, 2, {.records_max = 2}).size(), 2U);
+  EXPECT_EQ(reader->position(), 2);
+  EXPECT_EQ(reader->end(), 5);
+  ASSERT_EQ(read(*reader, 3).size(), 3U);
+  EXPECT_EQ(reader->end(), reader->position());
+}
+
 TEST_P(LogContract, AReaderAtTheEndIsWoken) {
   ASSERT_TRUE(append(0, "", "old"));
   std::atomic<int> wakes = 0;

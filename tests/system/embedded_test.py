@@ -1,6 +1,7 @@
 """The service on the embedded bus, as a newcomer runs it."""
 import json
 import os
+import signal
 import subprocess
 import urllib.parse
 import urllib.request
@@ -135,6 +136,55 @@ def observes_only():
         service.close()
 
 
+def shows_what_a_reload_brought():
+    service = Service(mode="observe")
+    try:
+        service.start()
+        check(service.get("/readyz")["mode"] == "observe", "it observes")
+        with open(service.config) as file:
+            text = file.read()
+        service.write("service.yaml", text.replace("mode: observe", "mode: dry_run"))
+        service.write("playbooks/warm_cache.yaml",
+                      "name: warm_cache\ntriggers: [cache_cold]\n"
+                      "steps: [{name: warm, run: {argv: [/bin/true]}}]\n")
+        service.write("policies.yaml", "- {action: self_heal_execute, decision: deny}\n")
+        os.kill(service.process.pid, signal.SIGHUP)
+        wait_for("the new mode", lambda: service.get("/readyz")["mode"] == "dry_run")
+        names = [each["name"] for each in service.get("/api/playbooks")]
+        check(names == ["restart_service", "warm_cache"], "the new playbook is shown")
+        listed = service.command("playbooks", "show", "warm_cache", "--json")
+        check(json.loads(listed)["triggers"] == ["cache_cold"], "and can be asked for by name")
+        policies = service.get("/api/policies")
+        check([each["decision"] for each in policies] == ["deny"], "the new policies are shown")
+        service.stop()
+    finally:
+        service.close()
+
+
+def lists_breakers():
+    service = Service()
+    try:
+        # The check of the playbook never passes: each run fails.
+        os.remove(os.path.join(service.folder, "restart.sh"))
+        service.start()
+        check(service.command("breakers", "list") == "none\n", "no breaker has counted anything")
+        service.post("/api/signals", FAILURE)
+        listed = wait_for("a failed run to be counted",
+                          lambda: service.command("breakers", "list", "--json"))
+        breaker = json.loads(listed)
+        check(breaker["playbook"] == "restart_service" and breaker["state"] == "closed" and
+              breaker["failures"] == 1 and breaker["failures_max"] == 5, "one failure of five")
+        check("restart_service" in service.command("breakers", "list"), "people see it too")
+        check('self_heal_breakers{state="closed"} 1' in service.get("/metrics"), "and metrics")
+        service.stop()
+        stopped = service.command("breakers", "list", "--json", "--data-dir",
+                                  os.path.join(service.folder, "data"))
+        check(stopped == listed, "a stopped service shows the same")
+        check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
+    finally:
+        service.close()
+
+
 def finds_one_changed_byte():
     service = Service()
     try:
@@ -166,5 +216,6 @@ def says_what_is_wrong():
 Service.incidents_stopped = lambda self: self.command(
     "incidents", "list", "--json", "--data-dir", os.path.join(self.folder, "data")).splitlines()
 
-run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus, waits_for_a_person, observes_only,
+run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus,
+    waits_for_a_person, observes_only, shows_what_a_reload_brought, lists_breakers,
     finds_one_changed_byte, says_what_is_wrong)

@@ -215,6 +215,41 @@ TEST(SignalDecoder, RefusesWithAStableWord) {
   }
 }
 
+TEST(SignalDecoder, TheTimeOfACloudEventInBinaryModeIsThatOfItsSignals) {
+  const std::string plain = R"({"type":"metric","service":"a","metric":"m","value":1})";
+  const std::string timed =
+      R"({"type":"metric","service":"a","metric":"m","value":1,"time_ms":1795339700000})";
+  SignalDecoder decoder;
+  SignalBatch batch;
+  RecordView record{7, record_time_ms, {}, {}, "2026-11-22T09:00:00+01:00"};
+  const std::string lines = plain + "\n" + timed + "\n" + plain;
+  record.value = lines;
+  decoder.decode(record, batch);
+  ASSERT_EQ(batch.signals.size(), 3U);
+  EXPECT_EQ(batch.signals[0].time_ms, *parse_rfc3339("2026-11-22T08:00:00Z"));
+  EXPECT_EQ(batch.signals[1].time_ms, 1795339700000) << "the signal's own time is more exact";
+  EXPECT_EQ(batch.signals[2].time_ms, *parse_rfc3339("2026-11-22T08:00:00Z"));
+  // As an envelope has it: the event's time is the fallback of its data's.
+  const std::string wrapped = R"({"specversion":"1.0","time":"2026-11-22T07:00:00Z","data":)";
+  for (const auto& [value, time_ms] :
+       {std::pair(wrapped + plain + "}", *parse_rfc3339("2026-11-22T07:00:00Z")),
+        std::pair(wrapped + timed + "}", TimeMs{1795339700000})}) {
+    batch = {};
+    record.value = value;
+    decoder.decode(record, batch);
+    ASSERT_EQ(batch.signals.size(), 1U) << value;
+    EXPECT_EQ(batch.signals[0].time_ms, time_ms);
+  }
+  record.value = plain;
+  for (const char* time : {"yesterday", "1795339700000", "3026-11-22T08:00:00Z"}) {
+    batch = {};
+    record.event_time = time;
+    decoder.decode(record, batch);
+    ASSERT_EQ(batch.failures.size(), 1U) << time;
+    EXPECT_TRUE(batch.failures[0].reason.starts_with("bad_time: ")) << batch.failures[0].reason;
+  }
+}
+
 TEST(SignalDecoder, LongTextsAreCutAtACharacter) {
   std::string message;
   for (int i = 0; i < 3000; ++i) message += "é";

@@ -59,7 +59,7 @@ class Vertical {
     chain_.epoch = 1;
   }
 
-  void predict(double likelihood, DurationMs age_ms = 0) {
+  void predict(double likelihood, DurationMs age_ms = 0, const char* service = "catalog") {
     auto batch = std::make_shared<SignalBatch>();
     SignalDetail& detail = batch->add_detail();
     detail.code = "latency_spike";
@@ -68,17 +68,17 @@ class Vertical {
     batch->signals.push_back({.type = SignalType::prediction,
                               .time_ms = now_ms - age_ms,
                               .received_ms = now_ms,
-                              .service = "catalog",
+                              .service = service,
                               .sentinel = "probe",
                               .detail = &detail});
     feed(batch, {}, {});
   }
 
-  void metric(const std::string& name, double value) {
+  void metric(const std::string& name, double value, const char* service = "catalog") {
     auto batch = std::make_shared<SignalBatch>();
     batch->signals.push_back({.time_ms = now_ms,
                               .received_ms = now_ms,
-                              .service = "catalog",
+                              .service = service,
                               .metric = batch->keep(name),
                               .value = value});
     feed(batch, {}, {});
@@ -270,6 +270,56 @@ TEST(Vertical, TheFourthProposalWithinAnHourIsRefused) {
   shard.predict(0.9);
   EXPECT_EQ(shard.last<Verdict>()->verdict, "denied");
   EXPECT_FALSE(shard.check_passed("rate_limit"));
+}
+
+TEST(Vertical, ABreakerIsToldWhenItOpensTriesAndCloses) {
+  Settings fragile = settings();
+  fragile.breaker.failures = 2;
+  fragile.breaker.reset.ms = 300'000;
+  for (const char* name : {"one", "two", "three", "four"}) {
+    fragile.graph.services.push_back({.name = name});
+  }
+  // A belief that no failure shakes: the breaker alone is to hold runs back.
+  fragile.playbooks[0].prior = {.mean = 0.99, .weight = 1000};
+  Vertical shard(fragile);
+  // The breaker belongs to the playbook, whichever service its runs were for.
+  const auto fail_on = [&](const char* service) {
+    shard.predict(0.9, 0, service);
+    shard.step_ends("ok");
+    shard.pass(11'000);
+    shard.step_ends("ok");  // of the rollback
+    EXPECT_EQ(shard.last<Outcome>()->result, "rolled_back");
+  };
+  fail_on("one");
+  ASSERT_EQ(shard.count<BreakerChanged>(), 1);
+  EXPECT_EQ(shard.last<BreakerChanged>()->state, "closed");
+  EXPECT_EQ(shard.last<BreakerChanged>()->failures, 1);
+  EXPECT_EQ(shard.last<BreakerChanged>()->failures_max, 2);
+  fail_on("two");
+  EXPECT_EQ(shard.last<BreakerChanged>()->state, "open");
+  EXPECT_EQ(shard.last<BreakerChanged>()->playbook, "scale_up_instances");
+  const TimeMs until_ms = shard.last<BreakerChanged>()->open_until_ms;
+  EXPECT_EQ(until_ms, shard.now_ms + 300'000);
+  shard.predict(0.9, 0, "three");
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "denied");
+  EXPECT_FALSE(shard.check_passed("breaker"));
+  shard.pass(299'999);
+  EXPECT_EQ(shard.last<BreakerChanged>()->state, "open");
+  shard.pass(1);
+  EXPECT_EQ(shard.last<BreakerChanged>()->state, "half_open");
+  EXPECT_EQ(shard.count<BreakerChanged>(), 3);
+  shard.predict(0.9, 0, "four");
+  ASSERT_EQ(shard.last<Verdict>()->verdict, "approved");
+  shard.step_ends("ok");
+  for (int i = 0; i < 5; ++i) {
+    shard.now_ms += 1000;
+    shard.metric("latency_p99_seconds", 0.2, "four");
+  }
+  EXPECT_EQ(shard.last<Outcome>()->result, "recovered");
+  EXPECT_EQ(shard.last<BreakerChanged>()->state, "closed");
+  EXPECT_EQ(shard.last<BreakerChanged>()->failures, 0);
+  shard.pass(600'000);
+  EXPECT_EQ(shard.count<BreakerChanged>(), 4) << "a change is told once";
 }
 
 TEST(Vertical, AnOldSignalTeachesAndNeverActs) {

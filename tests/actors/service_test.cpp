@@ -1,0 +1,143 @@
+// The whole service on a log in a folder of its own, seen through its metrics and its read model.
+#include "actors/service.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <caf/all.hpp>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <thread>
+
+#include "actors/bus_reader_actor.hpp"
+#include "base/signature.hpp"
+#include "storage/embedded_log.hpp"
+#include "topics/memory_log.hpp"
+#include "topics/signal_decoder.hpp"
+
+namespace selfheal {
+namespace {
+
+TimeMs wall_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+bool await(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+class ServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = std::filesystem::temp_directory_path() / ("service-" + std::to_string(getpid()));
+    std::filesystem::create_directories(folder / "actions");
+    environment = std::make_shared<Environment>();
+    environment->topics = topic_names("t");
+    environment->topics_prefix = "t";
+    environment->store = std::make_shared<MemoryPageStore>();
+    environment->read_model = std::make_shared<ReadModel>();
+    environment->metrics = std::make_shared<Metrics>();
+    const SigningKey key = generate_signing_key();
+    environment->journal_public_key = key.public_hex;
+    environment->journal_secret_key = key.secret_hex;
+    environment->instance = "one";
+    environment->actions_folder = folder / "actions";
+    environment->settings = settings_text(settings);
+    environment->now_ms = wall_ms;
+    environment->make_decoder = [] {
+      auto decoder = std::make_shared<SignalDecoder>();
+      return [decoder](const RecordView& record, SignalBatch& batch) {
+        decoder->decode(record, batch);
+      };
+    };
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+
+  bool shows(const std::string& text) const {
+    return environment->metrics->render(wall_ms()).find("\n" + text) != std::string::npos;
+  }
+
+  std::filesystem::path folder;
+  Settings settings;
+  std::shared_ptr<Environment> environment;
+};
+
+TEST_F(ServiceTest, ShowsItsSeriesAndTheSettingsInForce) {
+  Result<std::unique_ptr<EmbeddedLog>> log = EmbeddedLog::open({folder / "bus", wall_ms});
+  ASSERT_TRUE(log);
+  ASSERT_TRUE((*log)->create_topics(topic_specs("t", 1)));
+  environment->log = std::move(*log);
+  const auto emit = [&](const std::string& metric) {
+    environment->log->append(
+        {environment->topics.signals, 0},
+        {.value = R"({"type":"metric","service":"a","metric":")" + metric + R"(","value":1})"},
+        [](const Result<Offset>& stored) { ASSERT_TRUE(stored); });
+  };
+  const std::string wanted = environment->settings;
+  {
+    Service service(environment);
+    service.start();
+    ASSERT_TRUE(await([&] { return service.ready(); }));
+    // What the process wants was put into the chain before its first cut.
+    EXPECT_TRUE(await([&] { return environment->read_model->settings() == wanted; }));
+    EXPECT_TRUE(await([&] { return shows("self_heal_series{shard=\"0\"} 0\n"); }));
+    emit("x");
+    emit("y");
+    EXPECT_TRUE(await([&] { return shows("self_heal_series{shard=\"0\"} 2\n"); }));
+    settings.mode = "dry_run";
+    service.activate(settings_text(settings));
+    EXPECT_TRUE(
+        await([&] { return environment->read_model->settings() == settings_text(settings); }));
+    service.stop();
+  }
+  // Another process wants what the first one began with: that is in force again.
+  environment->read_model = std::make_shared<ReadModel>();
+  environment->metrics = std::make_shared<Metrics>();
+  Service service(environment);
+  service.start();
+  ASSERT_TRUE(await([&] { return service.ready(); }));
+  EXPECT_TRUE(await([&] { return environment->read_model->settings() == wanted; }));
+  EXPECT_TRUE(await([&] { return shows("self_heal_series{shard=\"0\"} 2\n"); }));
+  service.stop();
+}
+
+TEST_F(ServiceTest, AShardThatIsBehindShowsHowManyRecordsWait) {
+  auto log = std::make_shared<MemoryLog>();
+  ASSERT_TRUE(log->create_topics(topic_specs("t", 1)));
+  log->set_time_ms(wall_ms() - 60'000);
+  for (int i = 0; i < 10; ++i) {
+    log->append({environment->topics.signals, 0}, {.value = "{}"}, [](const Result<Offset>&) {});
+  }
+  environment->log = log;
+  caf::actor_system_config config;
+  caf::actor_system system(config);
+  {
+    const bus_reader_actor bus = system.spawn(bus_reader, EnvironmentPtr(environment));
+    caf::scoped_actor self(system);
+    const auto fetch = [&](std::uint64_t records) {
+      self->request(bus, caf::infinite, FetchInputs{0, records, 1 << 20, 10})
+          .receive([](const SupplyPtr&) {},
+                   [&](const caf::error& error) { FAIL() << system.render(error); });
+    };
+    self->request(bus, caf::infinite, OpenInputs{0, 0, 0})
+        .receive([](const Opened& opened) { EXPECT_EQ(opened.error, ""); },
+                 [&](const caf::error& error) { FAIL() << system.render(error); });
+    fetch(3);
+    EXPECT_TRUE(shows("self_heal_lag_records{shard=\"0\"} 7\n"));
+    EXPECT_TRUE(shows("self_heal_lag_seconds{shard=\"0\"} 6"));
+    fetch(7);
+    EXPECT_TRUE(shows("self_heal_lag_records{shard=\"0\"} 0\n"));
+    self->send_exit(bus, caf::exit_reason::user_shutdown);
+  }
+}
+
+}  // namespace
+}  // namespace selfheal
