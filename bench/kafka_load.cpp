@@ -1,8 +1,10 @@
 #include "bench/kafka_load.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -87,13 +89,14 @@ class Appender {
   std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
-// Reads all partitions of the journal as they grow.
+// Reads partitions [begin, end) of the journal as they grow.
 class JournalWatch {
  public:
   static Result<std::unique_ptr<JournalWatch>> open(Log& log, const std::string& topic,
-                                                    std::int32_t partitions) {
+                                                    std::int32_t begin, std::int32_t end) {
     auto watch = std::make_unique<JournalWatch>();
-    for (std::int32_t partition = 0; partition < partitions; ++partition) {
+    watch->begin_ = begin;
+    for (std::int32_t partition = begin; partition < end; ++partition) {
       const TopicPartition where{topic, partition};
       const Result<OffsetRange> range = log.range(where);
       if (!range) return range.error();
@@ -118,7 +121,7 @@ class JournalWatch {
         const Result<SignedBody> halves = unwrap_body(each.value);
         if (!halves) continue;
         const Result<JournalRecord> record = decode_body(halves->body);
-        if (record) take(*record, static_cast<std::int32_t>(i));
+        if (record) take(*record, begin_ + static_cast<std::int32_t>(i));
       }
     }
     if (any) return {};
@@ -138,6 +141,7 @@ class JournalWatch {
   std::mutex mutex_;
   std::condition_variable changed_;
   bool woken_ = false;
+  std::int32_t begin_ = 0;
   std::vector<std::unique_ptr<LogReader>> readers_;
 };
 
@@ -213,20 +217,22 @@ Result<Loaded> fill(const LoadOptions& options) {
 
 namespace {
 
-// When each signal was sent, by where it was stored; filled by delivery reports.
+// When each signal of the watched shard was sent, by where it was stored; filled by delivery
+// reports.
 struct SentSignals {
   std::mutex mutex;
-  std::vector<std::map<Offset, steady_clock::time_point>> waiting;  // by partition
-  std::vector<Offset> decided_until;
+  std::int32_t watched = 0;
+  std::map<Offset, steady_clock::time_point> waiting;
+  Offset decided_until = 0;
   std::vector<double> latencies_ms;
+  std::int64_t sent = 0;  // to the watched shard
   std::int64_t failed = 0;
 
-  void settle(std::size_t partition, Offset until, steady_clock::time_point now) {
-    auto& open = waiting[partition];
-    while (!open.empty() && open.begin()->first < until) {
+  void settle(steady_clock::time_point now) {
+    while (!waiting.empty() && waiting.begin()->first < decided_until) {
       latencies_ms.push_back(
-          std::chrono::duration<double, std::milli>(now - open.begin()->second).count());
-      open.erase(open.begin());
+          std::chrono::duration<double, std::milli>(now - waiting.begin()->second).count());
+      waiting.erase(waiting.begin());
     }
   }
 };
@@ -240,17 +246,19 @@ double quantile(std::vector<double>& sorted, double at) {
 void send_metric(Log& log, const std::string& topic, std::int32_t shard, std::int64_t series,
                  const std::shared_ptr<SentSignals>& sent) {
   const auto at = steady_clock::now();
+  const bool watched = shard == sent->watched;
+  if (watched) {
+    const std::lock_guard lock(sent->mutex);
+    ++sent->sent;
+  }
   log.append({topic, shard}, NewRecord{.value = metric_text(series, wall_ms(), 100)},
-             [sent, shard, at](const Result<Offset>& stored) {
+             [sent, watched, at](const Result<Offset>& stored) {
                const std::lock_guard lock(sent->mutex);
-               if (!stored) {
-                 ++sent->failed;
-                 return;
-               }
-               const auto partition = static_cast<std::size_t>(shard);
-               sent->waiting[partition][*stored] = at;
+               if (!stored) ++sent->failed;
+               if (!stored || !watched) return;
+               sent->waiting[*stored] = at;
                // The decision may have been seen before the delivery was reported.
-               sent->settle(partition, sent->decided_until[partition], steady_clock::now());
+               sent->settle(steady_clock::now());
              });
 }
 
@@ -270,26 +278,28 @@ void pace(const LatencyOptions& options, Log& log, const std::string& topic,
   }
 }
 
-// Until `count` signals have been decided on.
-Result<void> await_decisions(JournalWatch& watch, SentSignals& sent, std::size_t count,
-                             std::chrono::seconds patience) {
+// Until every signal that was sent to the watched shard has been decided on, and `over` says that
+// no more are sent.
+Result<void> await_decisions(JournalWatch& watch, SentSignals& sent,
+                             const std::function<bool()>& over, std::chrono::seconds patience) {
   const auto give_up = steady_clock::now() + patience;
   while (true) {
     const Result<void> polled = watch.poll(
-        [&](const JournalRecord& record, std::int32_t partition) {
+        [&](const JournalRecord& record, std::int32_t) {
           const std::lock_guard lock(sent.mutex);
-          auto& until = sent.decided_until[static_cast<std::size_t>(partition)];
-          until = std::max(until, record.cut.signals_end);
-          sent.settle(static_cast<std::size_t>(partition), until, steady_clock::now());
+          sent.decided_until = std::max(sent.decided_until, record.cut.signals_end);
+          sent.settle(steady_clock::now());
         },
         std::chrono::milliseconds(100));
     if (!polled) return polled;
+    const bool last = over();
     const std::lock_guard lock(sent.mutex);
-    const std::size_t decided = sent.latencies_ms.size();
-    if (decided + static_cast<std::size_t>(sent.failed) >= count) return {};
+    if (sent.failed > 0) return Error{ErrorCode::unavailable, "signals could not be appended"};
+    const auto decided = static_cast<std::int64_t>(sent.latencies_ms.size());
+    if (last && decided == sent.sent) return {};
     if (steady_clock::now() > give_up) {
-      return Error{ErrorCode::unavailable, std::to_string(count - decided) + " of " +
-                                               std::to_string(count) +
+      return Error{ErrorCode::unavailable, std::to_string(sent.sent - decided) + " of " +
+                                               std::to_string(sent.sent) +
                                                " signals were not decided on in time"};
     }
   }
@@ -297,18 +307,20 @@ Result<void> await_decisions(JournalWatch& watch, SentSignals& sent, std::size_t
 
 // The first message to a partition and the first fetch from one wait for metadata, a producer id
 // and the client's own pauses, up to a second: not what is measured.
-Result<void> warm_up(Log& log, const std::string& topic, JournalWatch& watch,
-                     const std::shared_ptr<SentSignals>& sent) {
-  const auto partitions = static_cast<std::int32_t>(sent->waiting.size());
+Result<void> warm_up(Log& log, const std::string& topic, std::int32_t partitions,
+                     JournalWatch& watch, const std::shared_ptr<SentSignals>& sent) {
   for (std::int32_t partition = 0; partition < partitions; ++partition) {
     std::int64_t series = 0;
     while (shard_of(service_of(series), partitions) != partition) series += 10;
     send_metric(log, topic, partition, series, sent);
   }
-  const Result<void> done =
-      await_decisions(watch, *sent, sent->waiting.size(), std::chrono::seconds(30));
+  const Result<void> flushed = log.flush(flush_ms);
+  if (!flushed) return flushed;
+  const Result<void> done = await_decisions(
+      watch, *sent, [] { return true; }, std::chrono::seconds(30));
   const std::lock_guard lock(sent->mutex);
   sent->latencies_ms.clear();
+  sent->sent = 0;
   return done;
 }
 
@@ -321,17 +333,21 @@ Result<Latency> measure_latency(const LatencyOptions& options) {
   const Result<std::int32_t> partitions = (*log)->partitions(topics.signals);
   if (!partitions) return partitions.error();
   auto sent = std::make_shared<SentSignals>();
-  sent->waiting.resize(static_cast<std::size_t>(*partitions));
-  sent->decided_until.resize(static_cast<std::size_t>(*partitions));
+  // One shard is watched for all: to watch each would be as much work for the broker as the service
+  // itself.
+  sent->watched = *partitions - 1;
   Result<std::unique_ptr<JournalWatch>> watch =
-      JournalWatch::open(**log, topics.journal, *partitions);
+      JournalWatch::open(**log, topics.journal, sent->watched, *partitions);
   if (!watch) return watch.error();
-  Result<void> done = warm_up(**log, topics.signals, **watch, sent);
+  Result<void> done = warm_up(**log, topics.signals, *partitions, **watch, sent);
   if (!done) return done.error();
-  std::thread pacer([&] { pace(options, **log, topics.signals, *partitions, sent); });
-  done = await_decisions(**watch, *sent,
-                         static_cast<std::size_t>(options.per_second * options.seconds),
-                         std::chrono::seconds(options.seconds + 20));
+  std::atomic<bool> over = false;
+  std::thread pacer([&] {
+    pace(options, **log, topics.signals, *partitions, sent);
+    over = true;
+  });
+  done = await_decisions(
+      **watch, *sent, [&] { return over.load(); }, std::chrono::seconds(options.seconds + 20));
   pacer.join();
   watch->reset();
   if (!done) return done.error();
@@ -339,7 +355,7 @@ Result<Latency> measure_latency(const LatencyOptions& options) {
   std::vector<double>& all = sent->latencies_ms;
   std::sort(all.begin(), all.end());
   return Latency{static_cast<std::int64_t>(all.size()), quantile(all, 0.5), quantile(all, 0.99),
-                 all.back()};
+                 all.empty() ? 0 : all.back()};
 }
 
 Result<Illness> measure_illness(const std::string& brokers, const std::string& prefix,
@@ -350,7 +366,7 @@ Result<Illness> measure_illness(const std::string& brokers, const std::string& p
   const Result<std::int32_t> partitions = (*log)->partitions(topics.signals);
   if (!partitions) return partitions.error();
   Result<std::unique_ptr<JournalWatch>> watch =
-      JournalWatch::open(**log, topics.journal, *partitions);
+      JournalWatch::open(**log, topics.journal, 0, *partitions);
   if (!watch) return watch.error();
   const auto begin = steady_clock::now();
   Appender appender(**log, topics.signals);

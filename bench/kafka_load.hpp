@@ -44,9 +44,9 @@ struct LatencyOptions {
   std::int32_t first_shard = 0;  // shards below get none, because something else fills them
 };
 
-// Appends signals at an even pace and watches the journal: from just before the append to the
-// moment in which another process than the service has read the record that decided it. Longer
-// than what the service itself waits for by one more read.
+// Appends signals to all shards at an even pace and watches the journal of the last: from just
+// before the append to the moment in which another process than the service has read the record
+// that decided it. Longer than what the service itself waits for by one more read.
 struct Latency {
   std::int64_t signals = 0;
   double p50_ms = 0;

@@ -136,8 +136,8 @@ class RocksPageStore : public PageStore {
 rocksdb::Options options_for_pages() {
   rocksdb::Options options;
   options.create_if_missing = true;
-  options.write_buffer_size = 16 << 20;
-  options.max_write_buffer_number = 3;
+  options.write_buffer_size = 8 << 20;
+  options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
   options.compression = rocksdb::kNoCompression;
   options.info_log_level = rocksdb::ERROR_LEVEL;

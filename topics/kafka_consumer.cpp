@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <optional>
 
 #include "base/check.hpp"
+#include "topics/frame_codec.hpp"
 #include "topics/wake_cell.hpp"
 
 namespace selfheal {
@@ -108,9 +108,12 @@ class KafkaReader : public LogReader {
     std::size_t bytes = 0;
     while (chunk->messages.size() < limits.records_max &&
            (chunk->messages.empty() || bytes < limits.bytes_max)) {
-      if (held_.empty() && !fetch(limits.records_max - chunk->messages.size())) break;
-      MessageHandle message = std::move(held_.front());
-      held_.pop_front();
+      if (nothing_held()) {
+        if (!fetch(limits.records_max - chunk->messages.size())) break;
+        chunk->messages.reserve(chunk->messages.size() + held_.size());
+        batch.records.reserve(batch.records.size() + held_.size());
+      }
+      MessageHandle message = std::move(held_[held_begin_++]);
       if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         take_event(*message);
         if (failure_) break;
@@ -128,7 +131,7 @@ class KafkaReader : public LogReader {
     batch.next_offset = position_;
     if (!chunk->messages.empty()) {
       chunk->consumer = consumer_;
-      if (held_.empty()) at_end_ = at_end_ || reached_watermark();
+      if (nothing_held()) at_end_ = at_end_ || reached_watermark();
       batch.owners.push_back(chunk);
       last_ = std::move(chunk);
       return {};
@@ -174,6 +177,9 @@ class KafkaReader : public LogReader {
 
   // The message keeps what the view points into.
   static std::string_view event_time_of(const rd_kafka_message_t& message) {
+    // Rows of a frame bring their own times, and looking for headers costs more than such a record.
+    const auto* payload = static_cast<const char*>(message.payload);
+    if (message.len > 0 && payload[0] == frame_magic) return {};
     rd_kafka_headers_t* headers = nullptr;
     if (rd_kafka_message_headers(&message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR) return {};
     const void* value = nullptr;
@@ -184,12 +190,16 @@ class KafkaReader : public LogReader {
     return {static_cast<const char*>(value), size};
   }
 
+  bool nothing_held() const { return held_begin_ == held_.size(); }
+
   // False: there is nothing. Never waits.
   bool fetch(std::size_t wanted) {
     std::array<rd_kafka_message_t*, fetch_count> messages{};
     const std::shared_lock lock(consumer_->mutex_);
     const ssize_t count = rd_kafka_consume_batch_queue(queue_.get(), 0, messages.data(),
                                                        std::min(wanted, messages.size()));
+    held_.clear();
+    held_begin_ = 0;
     for (ssize_t i = 0; i < count; ++i) {
       held_.emplace_back(messages[static_cast<std::size_t>(i)]);
     }
@@ -244,7 +254,9 @@ class KafkaReader : public LogReader {
   Offset position_;
   bool at_end_ = false;
   std::optional<Error> failure_;  // stays: the library has stopped fetching
-  std::deque<MessageHandle> held_;
+  // Taken from the library and not yet handed out: from held_begin_ on.
+  std::vector<MessageHandle> held_;
+  std::size_t held_begin_ = 0;
   std::shared_ptr<const Chunk> last_;
 };
 

@@ -108,6 +108,12 @@ class SignalDecoder::Core {
 
   // `whole`: what to try as one object where the first line is none; empty where that was tried.
   void decode_lines(std::string_view text, std::string_view whole) {
+    // Room for lines of a usual length at once; more than twofold would be wasted on long ones.
+    constexpr std::size_t usual_line_bytes = 128;
+    const std::size_t expected = batch_->signals.size() + text.size() / usual_line_bytes;
+    if (expected > batch_->signals.capacity()) {
+      batch_->signals.reserve(std::max(expected, 2 * batch_->signals.capacity()));
+    }
     std::int32_t line = 0;
     std::size_t objects = 0;
     for (std::size_t at = 0; at < text.size(); ++line) {
