@@ -4,12 +4,15 @@
 #include <chrono>
 
 #include "actors/thread_cpu.hpp"
+#include "base/check.hpp"
 
 namespace selfheal {
 namespace {
 
 using Self = cutter_actor::stateful_pointer<CutterState>;
 
+// A shard whose input is older than this is behind.
+constexpr DurationMs behind_ms = 2000;
 // A timer is never set further ahead than this, so that a wrong clock heals by itself.
 constexpr DurationMs sleep_ms_max = 1000;
 
@@ -23,6 +26,14 @@ TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();
   const DurationMs since_ms = (steady_us() - state.heard_at_us) / 1000;
   return CutPlanner::tick_held_to(now_ms, state.log_time_ms + since_ms);
+}
+
+// A shard that is behind touches most of its pages within any interval, and would mostly save. What
+// it has not saved it reads again at the next start: some more of what waits anyway.
+DurationMs save_interval_ms(const CutterState& state) {
+  constexpr std::int64_t longer_while_behind = 4;
+  const bool behind = state.chain.caught_up_through_ms + behind_ms < tick_now(state);
+  return state.environment->save_interval_ms * (behind ? longer_while_behind : 1);
 }
 
 // What a cut of few records costs is mostly the cut's own: it says little about a record.
@@ -48,7 +59,7 @@ void sleep_until_due(Self self) {
   CutterState& state = self->state;
   DurationMs wait_ms = std::min(state.next_due_ms - tick_now(state), sleep_ms_max);
   if (state.unsaved) {
-    const TimeMs save_ms = state.last_save_ms + state.environment->save_interval_ms;
+    const TimeMs save_ms = state.last_save_ms + save_interval_ms(state);
     wait_ms = std::min(wait_ms, save_ms - state.environment->now_ms());
   }
   wait_ms = std::clamp<DurationMs>(wait_ms, 1, sleep_ms_max);
@@ -115,6 +126,8 @@ TokenPtr plan(Self self, CutSupply supply) {
   const std::int64_t began_us = thread_cpu_us();
   auto token = std::make_shared<Token>(CutPlanner::outline(state.chain, supply));
   try {
+    const StageScope
+        scope;  // a broken invariant costs the shard a restart, not the process its life
     state.planner->fill(*token, supply);
     token->work_us = thread_cpu_us() - began_us;
     return token;
@@ -185,8 +198,7 @@ void try_cut(Self self) {
     state.new_settings.pop_front();
     return;
   }
-  const bool save_due =
-      state.unsaved && now_ms - state.last_save_ms >= state.environment->save_interval_ms;
+  const bool save_due = state.unsaved && now_ms - state.last_save_ms >= save_interval_ms(state);
   if (save_due) {
     if (state.in_flight > 0) return;
     return begin_save(self);
