@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/hash.hpp"
 #include "base/percent_encoding.hpp"
@@ -77,6 +78,67 @@ std::string escaped_for_promql(std::string_view value) {
   return escaped;
 }
 
+// Inside the quotes of a JSON text.
+std::string escaped_for_json(std::string_view value) {
+  std::string escaped;
+  for (const char each : value) {
+    const auto byte = static_cast<unsigned char>(each);
+    if (each == '"' || each == '\\') escaped += '\\';
+    escaped += byte < 0x20 ? "\\u00" + to_hex(std::string_view(&each, 1)) : std::string(1, each);
+  }
+  return escaped;
+}
+
+// Whether what follows `literal` stands within quotes.
+bool quoted_after(std::string_view literal, bool quoted) {
+  for (std::size_t i = 0; i < literal.size(); ++i) {
+    if (quoted && literal[i] == '\\') {
+      ++i;
+    } else if (literal[i] == '"') {
+      quoted = !quoted;
+    }
+  }
+  return quoted;
+}
+
+bool is_json_scalar(std::string_view value) {
+  const Result<Json> json = parse_json(value);
+  return json && (json->is_number() || json->is_boolean() || json->is_null());
+}
+
+// A body that is JSON stays the document that was written: a value fills a text or stands for a
+// number, and never adds members.
+Result<std::string> expand_json(std::string_view text, const Variables& variables) {
+  std::string expanded;
+  std::optional<Error> wrong;
+  bool quoted = false;
+  for_each_part(text, [&](std::string_view literal, std::string_view name) {
+    expanded += literal;
+    quoted = quoted_after(literal, quoted);
+    if (name.empty() || wrong) return;
+    const std::string place = "{{" + std::string(name) + "}}";
+    const std::string* value = lookup(name, variables);
+    if (value == nullptr) {
+      wrong = Error{ErrorCode::not_found, "the incident has no value for " + place};
+    } else if (quoted) {
+      expanded += escaped_for_json(*value);
+    } else if (is_json_scalar(*value)) {
+      expanded += *value;
+    } else {
+      wrong = Error{ErrorCode::invalid,
+                    place + " stands outside quotes in the JSON body and is no number; quote it"};
+    }
+  });
+  if (wrong) return *wrong;
+  return expanded;
+}
+
+// "{{" begins a variable and never a JSON object.
+bool is_json_body(std::string_view text) {
+  const std::string_view body = trimmed(text);
+  return body.starts_with('[') || (body.starts_with('{') && !body.starts_with("{{"));
+}
+
 std::string_view path_of(std::string_view url) {
   const std::size_t scheme = url.find("://");
   const std::size_t host = scheme == std::string_view::npos ? url.size() : scheme + 3;
@@ -121,6 +183,8 @@ Result<std::string> expand_field(const char* name, std::string_view text,
   const std::string_view field_name = name;
   constexpr bool has_url = std::is_same_v<T, HttpCall> || std::is_same_v<T, PromqlQuery>;
   if (has_url && field_name == "url") return expand_url(text, variables);
+  const bool is_body = std::is_same_v<T, HttpCall> && field_name == "body";
+  if (is_body && is_json_body(text)) return expand_json(text, variables);
   if (std::is_same_v<T, PromqlQuery>) return expand_spelt(text, variables, escaped_for_promql);
   return expand(text, variables);
 }

@@ -75,5 +75,29 @@ TEST(Variables, StayWithinTheirQuotesOfAQuery) {
   EXPECT_EQ(expanded->promql[0].url, "http://p/a%20b");
 }
 
+TEST(Variables, StayWithinTheirQuotesOfAJsonBody) {
+  Step step = call_to("http://a/");
+  step.http[0].body =
+      R"({"service": "{{service}}", "note": "a \" {{labels.zone}}", "n": {{labels.n}}})";
+  const std::string hostile = "x\", \"admin\": true, \"y\\\n";
+  const Result<Step> expanded =
+      expand_step(step, {.service = hostile, .labels = {{"zone", hostile}, {"n", "7"}}});
+  ASSERT_TRUE(expanded) << expanded.error().context;
+  const Result<Json> body = parse_json(expanded->http[0].body);
+  ASSERT_TRUE(body) << expanded->http[0].body;
+  EXPECT_EQ(body->size(), 3u);
+  EXPECT_EQ(body->at("service"), hostile);
+  EXPECT_EQ(body->at("note"), "a \" " + hostile);
+  EXPECT_EQ(body->at("n"), 7);
+
+  const Result<Step> injected =
+      expand_step(step, {.labels = {{"zone", "z"}, {"n", "7, \"admin\": true"}}});
+  ASSERT_FALSE(injected);
+  EXPECT_NE(injected.error().context.find("{{labels.n}}"), std::string::npos);
+  // A text that is no JSON is sent as it is.
+  step.http[0].body = "{{service}} is \"down\"";
+  EXPECT_EQ(expand_step(step, {.service = "a\"b"})->http[0].body, "a\"b is \"down\"");
+}
+
 }  // namespace
 }  // namespace selfheal
