@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "topics/json_codec.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -96,7 +98,9 @@ TEST(Variables, StayWithinTheirQuotesOfAJsonBody) {
   EXPECT_NE(injected.error().context.find("{{labels.n}}"), std::string::npos);
   // A text that is no JSON is sent as it is.
   step.http[0].body = "{{service}} is \"down\"";
-  EXPECT_EQ(expand_step(step, {.service = "a\"b"})->http[0].body, "a\"b is \"down\"");
+  const Result<Step> plain = expand_step(step, {.service = "a\"b", .labels = {{"zone", "z"}}});
+  ASSERT_TRUE(plain) << plain.error().context;
+  EXPECT_EQ(plain->http[0].body, "a\"b is \"down\"");
 }
 
 }  // namespace
