@@ -23,7 +23,6 @@ struct CommittedRecord {
   TimeMs oldest_signal_ms = 0;               // append time of the oldest input; 0 without input
   TimeMs append_ms = 0;                      // by the log's clock
   std::vector<std::int64_t> signals_by_type;
-  bool live = true;  // false: read again while restoring
 };
 
 // How a cut ended in the pipeline, for the cutter.

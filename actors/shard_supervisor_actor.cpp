@@ -142,7 +142,6 @@ Result<std::unique_ptr<JournalWalk>> restore(Self self) {
         committed->record = *walked.record;
         committed->settings = walk->settings();
         committed->append_ms = walked.read->append_time_ms;
-        committed->live = false;
         self->send(self->state.shared.relay, CommittedPtr(committed));
         self->send(self->state.shared.read_model, CommittedPtr(committed));
         return {};
@@ -160,7 +159,6 @@ void show_settings(Self self, const JournalWalk& walk) {
   committed->record.seq = walk.chain().seq;
   committed->record.content = walk.chain().settings;
   committed->settings = walk.settings();
-  committed->live = false;
   self->send(self->state.shared.read_model, CommittedPtr(std::move(committed)));
 }
 

@@ -114,6 +114,12 @@ void add_headers(Builder& builder, const ApiResponse& response) {
 
 }  // namespace
 
+// Lets go of everything that waits in it before its own end.
+class DrainableContext : public asio::io_context {
+ public:
+  using asio::execution_context::shutdown;
+};
+
 // Shared with the callbacks of the bus, which may come after the server has stopped: they hold it
 // weakly and find nothing.
 class HttpState : public std::enable_shared_from_this<HttpState> {
@@ -159,9 +165,13 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
       io_.stop();
     });
     for (std::thread& thread : threads_) thread.join();
-    const std::lock_guard lock(mutex_);
-    pending_.clear();
-    streams_.clear();
+    {
+      const std::lock_guard lock(mutex_);
+      pending_.clear();
+      streams_.clear();
+    }
+    // Connections count themselves out of the engine: they end while it is still there.
+    io_.shutdown();
   }
 
  private:
@@ -380,7 +390,7 @@ class HttpState : public std::enable_shared_from_this<HttpState> {
 
   ApiContext context_;
   // Before everything that lives on it.
-  asio::io_context io_;
+  DrainableContext io_;
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   // Decisions go over it one after another: several threads serve io_, and would overtake.
   asio::strand<asio::io_context::executor_type> telling_{io_.get_executor()};

@@ -196,10 +196,6 @@ void Metrics::count_ignored(const std::string& reason) {
   families_->ignored.Add({{"reason", reason}}).Increment();
 }
 
-void Metrics::count_misrouted(std::int64_t signals) {
-  families_->misrouted.Increment(static_cast<double>(signals));
-}
-
 void Metrics::set_shards(const std::map<std::string, std::int64_t>& by_state) {
   for (const char* state : {"restoring", "claiming", "live", "draining", "parked"}) {
     const auto found = by_state.find(state);

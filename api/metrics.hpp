@@ -30,7 +30,6 @@ class Metrics {
   // While it is not known the gauge is absent, never a false 0.
   void forget_lag(std::int64_t shard);
   void count_ignored(const std::string& reason);
-  void count_misrouted(std::int64_t signals);
   void set_shards(const std::map<std::string, std::int64_t>& by_state);
   void set_breakers(const std::map<std::string, std::int64_t>& by_state);
   void set_series(std::int64_t shard, std::int64_t series);

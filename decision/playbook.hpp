@@ -30,7 +30,7 @@ struct HttpCall {
         field("url", &HttpCall::url, "http:// or https://"),
         field("method", &HttpCall::method, "GET, HEAD, POST, PUT, PATCH or DELETE"),
         field("headers", &HttpCall::headers, "sent beside Idempotency-Key"),
-        field("body", &HttpCall::body, "sent as it is"),
+        field("body", &HttpCall::body, "sent as it is; in JSON a value stays within its quotes"),
         field("status", &HttpCall::status, "expected status; 0: any 2xx"),
         field("contains", &HttpCall::contains, "a text that the answer's body must hold"),
         field("timeout", &HttpCall::timeout, "for the whole call; at most 1h")};
