@@ -6,6 +6,7 @@ condition, with a deadline.
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -19,9 +20,20 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and so is the next one, which a broker's controller takes.
+
+    Below the range from which the kernel takes the ports of outgoing connections: a client that keeps
+    asking for a server that is not there yet would at some time be given the server's own port.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            with socket.socket() as first, socket.socket() as second:
+                first.bind(("127.0.0.1", port))
+                second.bind(("127.0.0.1", port + 1))
+                return port
+        except OSError:
+            continue
 
 
 def wait_for(what, condition, seconds=30):
