@@ -30,7 +30,7 @@ sigset_t block_signals() {
 // A bus that is away at the start is waited for: the healing path must come up by itself.
 Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) {
   constexpr timespec pause{2, 0};
-  while (true) {
+  for (bool waited = false;; waited = true) {
     const Result<std::int32_t> partitions = environment.log->partitions(environment.topics.journal);
     if (partitions) {
       if (*partitions < environment.partitions) {
@@ -41,7 +41,8 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
       }
       return {};
     }
-    if (partitions.error().code == ErrorCode::not_found) {
+    // A broker that has only just come up may still be given its topics.
+    if (partitions.error().code == ErrorCode::not_found && !waited) {
       return partitions.error().within("run `selfheal topics create` first");
     }
     spdlog::warn("waiting for the bus: {}", partitions.error().context);
