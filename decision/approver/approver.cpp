@@ -351,8 +351,7 @@ void Approver::take_answer(Token& token, const ControlInput& control) {
   }
   const HeldProposal held = *found;
   const Playbook* playbook = find_playbook(settings(), held.proposal.playbook);
-  const bool unchanged =
-      playbook != nullptr && hash_of(*playbook) == held.proposal.playbook_hash;
+  const bool unchanged = playbook != nullptr && hash_of(*playbook) == held.proposal.playbook_hash;
   if (message.content_hash != held.content_hash || !unchanged) {
     return refuse(token, control, "what was to be approved has changed since it was proposed");
   }

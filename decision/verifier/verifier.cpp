@@ -165,8 +165,7 @@ void Verifier::give_up(Token& token, const std::string& action_id, const std::st
   const VerificationRow* row = rows_.find(action_id);
   if (row == nullptr) return;
   const Playbook* playbook = find_playbook(settings(), row->intent.playbook);
-  const bool unchanged =
-      playbook != nullptr && hash_of(*playbook) == row->intent.playbook_hash;
+  const bool unchanged = playbook != nullptr && hash_of(*playbook) == row->intent.playbook_hash;
   if (!unchanged || !has_rollback(*playbook)) {
     return conclude(token, action_id, "not_recovered", reason);
   }
