@@ -1,17 +1,11 @@
 #include "actors/committer_actor.hpp"
 
-#include <chrono>
+#include "actors/clocks.hpp"
 
 namespace selfheal {
 namespace {
 
 using Self = committer_actor::stateful_pointer<CommitterState>;
-
-std::int64_t steady_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 // Between two signs of life that readers get of a shard that has nothing to say.
 constexpr std::int64_t quiet_interval_us = 50'000;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "actors/thread_cpu.hpp"
+#include "actors/clocks.hpp"
 #include "base/check.hpp"
 
 namespace selfheal {
@@ -15,12 +15,6 @@ using Self = cutter_actor::stateful_pointer<CutterState>;
 constexpr DurationMs behind_ms = 2000;
 // A timer is never set further ahead than this, so that a wrong clock heals by itself.
 constexpr DurationMs sleep_ms_max = 1000;
-
-std::int64_t steady_us() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();

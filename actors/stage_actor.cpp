@@ -2,7 +2,7 @@
 
 #include <chrono>
 
-#include "actors/thread_cpu.hpp"
+#include "actors/clocks.hpp"
 
 namespace selfheal {
 namespace {

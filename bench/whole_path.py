@@ -129,8 +129,7 @@ def whole_path(options, bench, form, signals):
               "memory_mb": round(service.memory_mb(), 1),
               "memory_peak_mb": round(service.memory_mb("VmHWM"), 1)}
     if half:
-        moved = [each for each in half]
-        result["least_shard_of_fair_share"] = round(min(moved) / (sum(moved) / len(moved)), 3)
+        result["least_shard_of_fair_share"] = round(min(half) / (sum(half) / len(half)), 3)
     service.stop()
     note(json.dumps(result))
     return result

@@ -10,6 +10,7 @@
 
 #include "api/signal_intake.hpp"
 #include "cli/commands.hpp"
+#include "cli/journal_source.hpp"
 #include "cli/service_source.hpp"
 #include "topics/frame_codec.hpp"
 #include "topics/routing.hpp"
@@ -119,12 +120,6 @@ class Target {
   virtual ~Target() = default;
   virtual Result<Stored> send(std::string_view body) = 0;
 };
-
-DecodeSignals fresh_decoder() {
-  auto decoder = std::make_shared<SignalDecoder>();
-  return
-      [decoder](const RecordView& record, SignalBatch& batch) { decoder->decode(record, batch); };
-}
 
 class KafkaTarget : public Target {
  public:

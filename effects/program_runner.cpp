@@ -18,6 +18,7 @@
 #include <system_error>
 #include <vector>
 
+#include "effects/pointers.hpp"
 #include "effects/posix_file.hpp"
 
 namespace selfheal {
@@ -64,14 +65,6 @@ std::vector<std::string> argument_list(const Program& program) {
   // The texts stay arguments of the script; only argv[0] is read as one.
   std::vector<std::string> list = {"/bin/sh", "-c", program.argv[0], "sh"};
   list.insert(list.end(), program.argv.begin() + 1, program.argv.end());
-  return list;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> list;
-  list.reserve(texts.size() + 1);
-  for (std::string& text : texts) list.push_back(text.data());
-  list.push_back(nullptr);
   return list;
 }
 

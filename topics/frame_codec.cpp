@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "topics/reserve.hpp"
 #include "topics/signal_check.hpp"
 
 namespace selfheal {
@@ -235,11 +236,7 @@ class FrameDecoder {
     // Far from any overflow when a row's difference is added.
     constexpr TimeMs base_ms_max = TimeMs{1} << 52;
     if (base_ms_ < -base_ms_max || base_ms_ > base_ms_max) return "its base time is out of range";
-    // Twofold at least: many frames may come into one batch, each with a few more rows.
-    const std::size_t wanted = batch_.signals.size() + count;
-    if (wanted > batch_.signals.capacity()) {
-      batch_.signals.reserve(std::max(wanted, 2 * batch_.signals.capacity()));
-    }
+    reserve_growing(batch_.signals, batch_.signals.size() + count);
     for (row_ = 0; row_ < count; ++row_) {
       read_row();
       if (in_.broken) return "row " + std::to_string(row_) + " is cut short or malformed";

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "topics/frame_codec.hpp"
+#include "topics/reserve.hpp"
 #include "topics/signal_object.hpp"
 
 namespace selfheal {
@@ -108,12 +109,9 @@ class SignalDecoder::Core {
 
   // `whole`: what to try as one object where the first line is none; empty where that was tried.
   void decode_lines(std::string_view text, std::string_view whole) {
-    // Room for lines of a usual length at once; more than twofold would be wasted on long ones.
+    // Lines of a usual length; more room at once would be wasted on long ones.
     constexpr std::size_t usual_line_bytes = 128;
-    const std::size_t expected = batch_->signals.size() + text.size() / usual_line_bytes;
-    if (expected > batch_->signals.capacity()) {
-      batch_->signals.reserve(std::max(expected, 2 * batch_->signals.capacity()));
-    }
+    reserve_growing(batch_->signals, batch_->signals.size() + text.size() / usual_line_bytes);
     std::int32_t line = 0;
     std::size_t objects = 0;
     for (std::size_t at = 0; at < text.size(); ++line) {

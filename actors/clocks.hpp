@@ -1,6 +1,7 @@
 #pragma once
 #include <time.h>
 
+#include <chrono>
 #include <cstdint>
 
 namespace selfheal {
@@ -11,6 +12,13 @@ inline std::int64_t thread_cpu_us() {
   timespec now{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
+}
+
+// A clock that nobody sets, from an origin of its own: for spans within this process.
+inline std::int64_t steady_us() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 }  // namespace selfheal
