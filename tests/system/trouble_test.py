@@ -22,6 +22,10 @@ class Broker:
                         self.folder.name + "/kafka"], check=True, stdout=subprocess.DEVNULL,
                        stderr=subprocess.DEVNULL, timeout=120)
 
+    def logs(self):
+        with open(self.folder.name + "/kafka/kafka.log") as file:
+            return file.read()[-3000:]
+
     def close(self):
         self.script("stop")
         self.folder.cleanup()
@@ -60,6 +64,9 @@ def waits_for_kafka_and_goes_on_by_itself():
         service.stop()
         replay = json.loads(service.command("replay", "--json"))
         check(replay["differing"] == 0, f"replay is equal across the outage: {replay}")
+    except AssertionError as failure:
+        raise AssertionError(f"{failure}\n/readyz: {service.answers('/readyz')}\n{service.logs()}\n"
+                             f"broker: {broker.logs()}") from None
     finally:
         service.close()
         broker.close()
