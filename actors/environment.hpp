@@ -9,6 +9,7 @@
 #include "base/time.hpp"
 #include "decision/settings.hpp"
 #include "decision/shard/cut_planner.hpp"
+#include "decision/shard/placement.hpp"
 #include "storage/page_store.hpp"
 #include "storage/read_model.hpp"
 #include "topics/log.hpp"
@@ -36,6 +37,12 @@ struct Environment {
   std::function<TimeMs()> now_ms;               // wall clock
   std::function<DecodeSignals()> make_decoder;  // one a shard: decoders keep buffers
   CutLimits cut_limits;
+  // The only process on its bus: it owns every shard and tells nobody.
+  bool alone = true;
+  DurationMs heartbeat_interval_ms = 100;
+  PlacementLimits placement;
+  // Called when another process has this one's name, with what to say: the process must end.
+  std::function<void(const std::string& why)> replaced = [](const std::string&) {};
   std::int64_t cut_budget_us = 500;
   DurationMs save_interval_ms = 1000;
   // Called at named points of the effect order; tests kill the process there.

@@ -3,6 +3,7 @@
 //
 //   root_supervisor
 //   ├ bus_reader, journal_reader, relay, store, read_model     one each, own thread
+//   ├ placement                                              who owns which shard; own thread
 //   ├ effect_gateway → step_runner, probe_runner               one actor a live step
 //   └ shard_supervisor                                         one a shard
 //       └ cutter → predictor → scheduler → approver → runner → verifier → learner → committer
@@ -140,9 +141,18 @@ using effect_gateway_actor = caf::typed_actor<caf::reacts_to<CommittedPtr>,
                                               // A step or probe runner's answer.
                                               caf::reacts_to<EffectPtr>>;
 
-// Runs one shard: restoring → claiming → live → draining, and starts it again when it falls.
+// Runs one shard: restoring → standby → claiming → live → draining, and starts it again when it
+// falls.
 using shard_supervisor_actor =
     caf::typed_actor<caf::reacts_to<Start>,
+                     // This process should own the shard.
+                     caf::reacts_to<TakeShard>,
+                     // Another process should.
+                     caf::reacts_to<GiveShardAway>,
+                     // The journal that is followed may have more.
+                     caf::reacts_to<Woken>,
+                     // A timer: of the standby's own work.
+                     caf::reacts_to<Tick>,
                      // Something in the shard has ended it.
                      caf::reacts_to<ShardFault>,
                      // Other settings are wanted.
@@ -150,10 +160,24 @@ using shard_supervisor_actor =
                      // Stop cleanly; answered when the last state is saved.
                      caf::replies_to<Stop>::with<Stop>>;
 
+// Tells the other processes that this one is there, hears of them, and says who owns which shard.
+using placement_actor =
+    caf::typed_actor<caf::reacts_to<Start>,
+                     // The presence topic may have more.
+                     caf::reacts_to<Woken>,
+                     // A timer: speak again.
+                     caf::reacts_to<Tick>,
+                     // A shard of this process stands elsewhere: others should know at once.
+                     caf::reacts_to<ShardState>,
+                     // This process is leaving; answered when the others have been told.
+                     caf::replies_to<Stop>::with<Stop>>;
+
 // Starts everything in its fixed order.
 using root_supervisor_actor =
     caf::typed_actor<caf::reacts_to<Start>, caf::reacts_to<NewSettings>, caf::reacts_to<ShardState>,
-                     caf::replies_to<Stop>::with<Stop>>;
+                     // From the placement, passed on to the shard.
+                     caf::reacts_to<TakeShard>, caf::reacts_to<GiveShardAway>,
+                     caf::reacts_to<Replaced>, caf::replies_to<Stop>::with<Stop>>;
 
 }  // namespace selfheal
 

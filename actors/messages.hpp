@@ -182,16 +182,45 @@ struct ReleaseShard {
   static constexpr auto fields() { return std::tuple{field("shard", &ReleaseShard::shard)}; }
 };
 
-// Where a shard stands, for /readyz and the metrics.
+// Where a shard stands, for /readyz, the metrics and other processes.
 struct ShardState {
   static constexpr const char* kName = "shard_state";
   std::int64_t shard = 0;
-  std::string state;  // restoring, claiming, live, draining, parked
+  std::string state;  // restoring, catching_up, standby, claiming, live, draining, stopped, parked
   std::string reason;
+  std::int64_t epoch = 0;  // where live
+  bool owned = false;      // by this process: it is live or about to be
   static constexpr auto fields() {
     return std::tuple{field("shard", &ShardState::shard), field("state", &ShardState::state),
-                      field("reason", &ShardState::reason)};
+                      field("reason", &ShardState::reason), field("epoch", &ShardState::epoch),
+                      field("owned", &ShardState::owned)};
   }
+};
+
+// A shard is this process's to own: claim it.
+struct TakeShard {
+  static constexpr const char* kName = "take_shard";
+  std::int64_t shard = 0;
+  std::string reason;  // owner_silent, released, unowned or alone
+  std::string from;    // the owner before
+  static constexpr auto fields() {
+    return std::tuple{field("shard", &TakeShard::shard), field("reason", &TakeShard::reason),
+                      field("from", &TakeShard::from)};
+  }
+};
+
+// A shard should move to another process: drain it, then follow it.
+struct GiveShardAway {
+  static constexpr const char* kName = "give_shard_away";
+  std::int64_t shard = 0;
+  static constexpr auto fields() { return std::tuple{field("shard", &GiveShardAway::shard)}; }
+};
+
+// Another process speaks under this one's name: one of them must end, and it is this one.
+struct Replaced {
+  static constexpr const char* kName = "replaced";
+  std::string reason;
+  static constexpr auto fields() { return std::tuple{field("reason", &Replaced::reason)}; }
 };
 
 // A cut that a stage could not decide.

@@ -6,6 +6,7 @@
 
 #include "actors/effect_gateway_actor.hpp"
 #include "actors/journal_reader_actor.hpp"
+#include "actors/placement_actor.hpp"
 #include "actors/read_model_actor.hpp"
 #include "actors/relay_actor.hpp"
 #include "actors/spawn_io.hpp"
@@ -31,11 +32,13 @@ void start(Self self) {
   state.shared.relay = spawn_io(system, own, relay, environment);
   state.shared.read_model = spawn_io(system, own, read_model, environment);
   state.shared.store =
-      spawn_io(system, own, store, environment, state.shared.relay, state.shared.read_model);
+      spawn_io(system, own, store, environment, state.shared.relay, state.shared.read_model,
+               state.board);
   state.shared.effects = system.spawn(effect_gateway, environment);
   state.shared.bus = spawn_io(system, own, bus_reader, environment);
   state.shared.journal = spawn_io(system, own, journal_reader, environment);
   state.shared.root = caf::actor_cast<root_supervisor_actor>(self);
+  state.shared.board = state.board;
   // A shared actor that dies takes the process with it: the journal brings everything back.
   for (const caf::actor& each : all_of(state.shared)) self->monitor(each);
   for (std::int64_t shard = 0; shard < environment->partitions; ++shard) {
@@ -43,6 +46,15 @@ void start(Self self) {
         spawn_io(system, own, shard_supervisor, environment, state.shared, shard));
     self->send(state.shards.back(), Start{});
   }
+  // The others hear of this process when it is about to be of use to them.
+  if (environment->alone) return;
+  state.placement = spawn_io(system, own, placement, environment, state.board, state.shared.root);
+  self->monitor(caf::actor_cast<caf::actor>(state.placement));
+  self->send(state.placement, Start{});
+}
+
+bool is_own(const RootState& state, std::int64_t shard) {
+  return shard >= 0 && shard < static_cast<std::int64_t>(state.shards.size());
 }
 
 // The shards have stopped. Threads of their own end only with their actors, and an actor is there
@@ -50,6 +62,11 @@ void start(Self self) {
 void end_all(Self self) {
   for (const shard_supervisor_actor& shard : self->state.shards) {
     self->send_exit(shard, caf::exit_reason::user_shutdown);
+  }
+  if (self->state.placement) {
+    self->demonitor(caf::actor_cast<caf::actor>(self->state.placement));
+    self->send_exit(self->state.placement, caf::exit_reason::user_shutdown);
+    self->state.placement = nullptr;
   }
   for (const caf::actor& each : all_of(self->state.shared)) {
     self->demonitor(each);
@@ -60,28 +77,11 @@ void end_all(Self self) {
 
 void show_shards(Self self) {
   std::map<std::string, std::int64_t> by_state;
-  for (const auto& [shard, state] : self->state.board->states()) ++by_state[state.state];
+  for (const auto& [shard, place] : self->state.board->places()) ++by_state[place.state.state];
   self->state.environment->metrics->set_shards(by_state);
 }
 
 }  // namespace
-
-void ShardBoard::set(const ShardState& state) {
-  const std::lock_guard lock(mutex_);
-  states_[state.shard] = state;
-}
-
-std::map<std::int64_t, ShardState> ShardBoard::states() const {
-  const std::lock_guard lock(mutex_);
-  return states_;
-}
-
-bool ShardBoard::all_live(std::int64_t shards) const {
-  const std::lock_guard lock(mutex_);
-  return static_cast<std::int64_t>(states_.size()) == shards &&
-         std::all_of(states_.begin(), states_.end(),
-                     [](const auto& each) { return each.second.state == "live"; });
-}
 
 root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr environment,
                                                      std::shared_ptr<ShardBoard> board) {
@@ -101,8 +101,23 @@ root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr e
       [self](const ShardState& state) {
         self->state.board->set(state);
         show_shards(self);
+        if (self->state.placement) self->send(self->state.placement, state);
       },
+      [self](const TakeShard& order) {
+        if (!is_own(self->state, order.shard)) return;
+        self->send(self->state.shards[static_cast<std::size_t>(order.shard)], order);
+      },
+      [self](const GiveShardAway& order) {
+        if (!is_own(self->state, order.shard)) return;
+        self->send(self->state.shards[static_cast<std::size_t>(order.shard)], order);
+      },
+      [self](const Replaced& why) { self->state.environment->replaced(why.reason); },
       [self](const Stop&) -> caf::typed_response_promise<Stop> {
+        // The others learn first that this process takes nothing more, then of each shard it has
+        // left.
+        if (self->state.placement) {
+          self->request(self->state.placement, caf::infinite, Stop{}).then([](const Stop&) {});
+        }
         auto promise = self->make_response_promise<Stop>();
         auto left = std::make_shared<std::size_t>(self->state.shards.size());
         // Each shard drains and hands its state over; then the store writes the last of it.

@@ -47,13 +47,13 @@ void Service::start() {
 }
 
 bool Service::ready() const {
-  return parts_->board->all_live(parts_->environment->partitions);
+  return parts_->board->all_in_place(parts_->environment->partitions);
 }
 
 std::vector<ShardStatus> Service::shards() const {
   std::vector<ShardStatus> list;
-  for (const auto& [shard, state] : parts_->board->states()) {
-    list.push_back({shard, state.state, state.reason});
+  for (const auto& [shard, place] : parts_->board->places()) {
+    list.push_back({shard, place.state.state, place.state.reason, place.owner});
   }
   return list;
 }

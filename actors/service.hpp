@@ -11,6 +11,7 @@ struct ShardStatus {
   std::int64_t shard = 0;
   std::string state;
   std::string reason;
+  std::string owner;  // the process that owns it, where it is another one
 };
 
 class Service {
@@ -21,7 +22,7 @@ class Service {
   Service& operator=(const Service&) = delete;
 
   void start();
-  bool ready() const;  // every shard is live
+  bool ready() const;  // every shard is live here, or followed to its end
   std::vector<ShardStatus> shards() const;
   // Validated settings as canonical JSON; each shard journals them at its next cut.
   void activate(const std::string& settings);

@@ -45,6 +45,14 @@ Result<void> JournalWalk::load(const SavedShard& saved) {
   return {};
 }
 
+RangeReader& JournalWalk::reader_of(const TopicPartition& where) {
+  return readers_.try_emplace(where, log_, where).first->second;
+}
+
+void JournalWalk::close_readers() {
+  readers_.clear();
+}
+
 Result<CutSupply> JournalWalk::read_inputs(std::int64_t shard, const Cut& cut) {
   CutSupply supply;
   const auto partition = static_cast<std::int32_t>(shard);
@@ -53,12 +61,14 @@ Result<CutSupply> JournalWalk::read_inputs(std::int64_t shard, const Cut& cut) {
     into.next_offset = range.end;
     if (range.begin >= range.end) return {};
     // A chain begins at 0 although the topic may have lost its oldest records before that.
-    const Result<OffsetRange> kept = log_.range({topic, partition});
-    if (!kept) return kept.error();
-    range.begin = std::max(range.begin, kept->begin);
-    if (range.begin >= range.end) return {};
-    return read_range(
-        log_, {topic, partition}, range,
+    if (range.begin == 0) {
+      const Result<OffsetRange> kept = log_.range({topic, partition});
+      if (!kept) return kept.error();
+      range.begin = std::max(range.begin, kept->begin);
+      if (range.begin >= range.end) return {};
+    }
+    return reader_of({topic, partition}).read(
+        range,
         [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
           into.records.insert(into.records.end(), batch.records.begin(), batch.records.end());
           into.owners.insert(into.owners.end(), batch.owners.begin(), batch.owners.end());
@@ -103,8 +113,7 @@ Chain JournalWalk::chain_without_settings() {
   return copy;
 }
 
-Result<void> JournalWalk::take(const RecordView& read,
-                               const std::function<Result<void>(const WalkedRecord&)>& visit) {
+Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
   WalkedRecord walked;
   JournalRecord record;
   walked.read = &read;
@@ -138,23 +147,39 @@ Result<void> JournalWalk::take(const RecordView& read,
   return visit(walked);
 }
 
-Result<void> JournalWalk::read_to(std::int64_t shard, Offset end,
-                                  const std::function<Result<void>(const WalkedRecord&)>& visit) {
+Result<void> JournalWalk::take(std::int64_t shard, const RecordBatch& batch, const Visit& visit) {
+  chain_.shard = shard;
+  for (const RecordView& read : batch.records) {
+    const Result<void> taken = take_one(read, visit);
+    if (taken) continue;
+    last_record_hash_ = to_hex(sha256(read.value));
+    return taken;
+  }
+  // Only the last one's hash is ever asked for.
+  if (!batch.records.empty()) last_record_hash_ = to_hex(sha256(batch.records.back().value));
+  return {};
+}
+
+Result<void> JournalWalk::read_to(std::int64_t shard, Offset end, const Visit& visit) {
   chain_.shard = shard;
   const TopicPartition where{topics_.journal, static_cast<std::int32_t>(shard)};
-  return read_range(log_, where, {chain_.journal_next, end},
-                    [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-                      Result<void> taken;
-                      for (const RecordView& read : batch.records) {
-                        taken = take(read, visit);
-                        if (taken) continue;
-                        last_record_hash_ = to_hex(sha256(read.value));
-                        return taken;
-                      }
-                      // Only the last one's hash is ever asked for.
-                      last_record_hash_ = to_hex(sha256(batch.records.back().value));
-                      return taken;
-                    });
+  return reader_of(where).read({chain_.journal_next, end},
+                               [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                                 return take(shard, batch, visit);
+                               });
+}
+
+ShardChanges JournalWalk::changes() {
+  ShardChanges changes;
+  changes.shard = chain_.shard;
+  changes.chain = chain_;
+  changes.last_offset = last_offset_;
+  changes.last_record_hash = last_record_hash_;
+  PageMap pages;
+  fold_.save(pages);
+  changes.puts = std::move(pages.pages);
+  changes.erases = std::move(pages.erased);
+  return changes;
 }
 
 Result<void> check_saved_position(Log& log, const TopicNames& topics, const SavedShard& saved) {

@@ -3,6 +3,7 @@
 // cut again from its inputs and comparing. Plain blocking code over the bus and the store; used by
 // the shard supervisor, and by replay and audit without any actor.
 #include <functional>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -40,12 +41,18 @@ class JournalWalk {
   // Begins at saved state instead of nothing.
   Result<void> load(const SavedShard& saved);
   // Reads on to `end`. Each record is shown to `visit`, which may stop the walk with an error.
-  Result<void> read_to(std::int64_t shard, Offset end,
-                       const std::function<Result<void>(const WalkedRecord&)>& visit);
+  using Visit = std::function<Result<void>(const WalkedRecord&)>;
+  Result<void> read_to(std::int64_t shard, Offset end, const Visit& visit);
+  // The same for records of the shard's journal that the caller has read, the next ones in order.
+  Result<void> take(std::int64_t shard, const RecordBatch& batch, const Visit& visit);
+  // Gives the readers back that were kept for the next call.
+  void close_readers();
 
   const Chain& chain() const { return chain_; }
   Chain& chain() { return chain_; }
   ShardFold& fold() { return fold_; }
+  // As it should be saved now, with the rows changed since the last time.
+  ShardChanges changes();
   const std::shared_ptr<const Settings>& settings() const { return fold_.settings(); }
   bool settings_pending() const { return settings_changed_; }
   Offset last_offset() const { return last_offset_; }
@@ -53,14 +60,16 @@ class JournalWalk {
   TimeMs last_append_ms() const { return last_append_ms_; }
 
  private:
-  Result<void> take(const RecordView& read,
-                    const std::function<Result<void>(const WalkedRecord&)>& visit);
+  Result<void> take_one(const RecordView& read, const Visit& visit);
   Result<void> decide_again(const Chain& before, const JournalRecord& record, WalkedRecord& walked);
   Chain chain_without_settings();
   Result<CutSupply> read_inputs(std::int64_t shard, const Cut& cut);
 
+  RangeReader& reader_of(const TopicPartition& where);
+
   Log& log_;
   TopicNames topics_;
+  std::map<TopicPartition, RangeReader> readers_;
   CutPlanner planner_;
   JournalWalkOptions options_;
   ShardFold fold_;

@@ -22,15 +22,19 @@ constexpr std::size_t restarts_a_minute_max = 3;
 constexpr std::size_t halvings_a_minute_max = 20;
 constexpr std::chrono::seconds unavailable_retry{2};
 constexpr DurationMs claim_wait_ms = 15000;
+// How often a standby looks what it need not hold any longer, and how often it saves.
+constexpr std::chrono::milliseconds standby_look{500};
+constexpr DurationMs standby_save_interval_ms = 10000;
 
 void enter(Self self, const std::string& phase, const std::string& reason = {}) {
   self->state.phase = phase;
-  self->send(self->state.shared.root, ShardState{self->state.shard, phase, reason});
+  self->send(self->state.shared.root, ShardState{self->state.shard, phase, reason,
+                                                 self->state.epoch, self->state.owned});
 }
 
 // Appends a record outside the pipeline and reads the journal on until it is accepted or beaten.
 Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
-                             JournalRecord record) {
+                             JournalRecord record, const JournalWalk::Visit& visit) {
   const std::string body = encode_body(record);
   const Result<std::string> signature = sign(environment.journal_secret_key, body);
   if (!signature) return signature.error();
@@ -49,7 +53,7 @@ Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
       walk.read_to(record.shard, *stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
         const Result<SignedBody> parts = unwrap_body(walked.read->value);
         if (parts && parts->body == body) mine = walked.acceptance == Acceptance::accepted;
-        return {};
+        return visit(walked);
       });
   if (!read) return read.error();
   return mine;
@@ -74,11 +78,13 @@ JournalRecord claim_for(const Environment& environment, const Chain& chain, std:
   return claim;
 }
 
-Result<void> claim(const Environment& environment, JournalWalk& walk, std::int64_t shard) {
-  constexpr int tries_max = 5;
+Result<void> claim(const Environment& environment, JournalWalk& walk, std::int64_t shard,
+                   const JournalWalk::Visit& visit) {
+  // Whoever was first with the same epoch is the owner; to try again would only take it from there.
+  const int tries_max = environment.alone ? 5 : 1;
   for (int attempt = 0; attempt < tries_max; ++attempt) {
     const Result<bool> mine =
-        append_and_read(environment, walk, claim_for(environment, walk.chain(), shard));
+        append_and_read(environment, walk, claim_for(environment, walk.chain(), shard), visit);
     if (!mine) return mine.error();
     if (!*mine) continue;  // somebody else was first; the chain has moved on
     if (walk.chain().partitions != environment.partitions) {
@@ -93,10 +99,12 @@ Result<void> claim(const Environment& environment, JournalWalk& walk, std::int64
   return Error{ErrorCode::fenced, "another owner claims this shard over and over"};
 }
 
-// Puts the settings that this process wants into the chain, where they differ.
+// Puts the settings that this process wants into the chain, where they differ and are newer: a
+// process that takes over with an older file must not bring it back.
 Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk,
-                               const std::string& wanted) {
-  if (walk.chain().settings == wanted) return {};
+                               const WantedSettings& wanted, const JournalWalk::Visit& visit) {
+  if (walk.chain().settings == wanted.content) return {};
+  if (!environment.alone && wanted.since_ms < walk.chain().settings_ms) return {};
   JournalRecord record;
   record.kind = JournalKind::config;
   record.shard = walk.chain().shard;
@@ -104,48 +112,83 @@ Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk
   record.seq = walk.chain().seq + 1;
   record.prev_hash = to_hex(walk.chain().head);
   record.generation = walk.chain().generation + 1;
-  record.content = wanted;
-  const Result<bool> mine = append_and_read(environment, walk, std::move(record));
+  record.content = wanted.content;
+  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
   if (!mine) return mine.error();
   if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
   return {};
 }
 
-Result<std::unique_ptr<JournalWalk>> restore(Self self) {
+// Records that are held back for a takeover; what is older has long been handed on by its owner, or
+// is sent a second time, which its ids make harmless.
+constexpr std::size_t held_max = 4096;
+
+void hand_on(ShardSupervisorState& state, Self self) {
+  for (const CommittedPtr& committed : state.held) self->send(state.shared.relay, committed);
+  state.held.clear();
+}
+
+void drop_handed_on(ShardSupervisorState& state) {
+  state.handed_on_seq =
+      std::max(state.handed_on_seq, state.shared.board->owner_saved_seq(state.shard));
+  while (!state.held.empty() && state.held.front()->record.seq <= state.handed_on_seq) {
+    state.held.pop_front();
+  }
+}
+
+// What a record of the journal means to a process that did not write it, or has forgotten that it
+// did: it is shown, and kept to be handed on.
+Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
+                 const WalkedRecord& walked) {
+  ShardSupervisorState& state = self->state;
+  if (walked.acceptance != Acceptance::accepted) {
+    state.environment->metrics->count_ignored(to_string(walked.acceptance));
+    return {};
+  }
+  if (!walked.difference.empty()) {
+    return Error{ErrorCode::corrupt, "deciding again differs: " + walked.difference};
+  }
+  auto committed = std::make_shared<CommittedRecord>();
+  committed->record = *walked.record;
+  committed->settings = settings;
+  committed->append_ms = walked.read->append_time_ms;
+  self->send(state.shared.read_model, CommittedPtr(committed));
+  const JournalRecord& record = committed->record;
+  const bool quiet = record.kind == JournalKind::batch && record.events.empty();
+  if (quiet || record.seq <= state.handed_on_seq) return {};
+  state.held.push_back(std::move(committed));
+  if (state.held.size() > held_max) {
+    self->send(state.shared.relay, state.held.front());
+    state.held.pop_front();
+  }
+  return {};
+}
+
+JournalWalk::Visit see_all(Self self, JournalWalk& walk) {
+  return [self, &walk](const WalkedRecord& walked) { return see(self, walk.settings(), walked); };
+}
+
+Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   const Environment& environment = *self->state.environment;
   const std::int64_t shard = self->state.shard;
+  self->state.held.clear();
   Result<SavedShard> saved = environment.store->load(shard);
   if (!saved) return saved.error();
   const Result<void> checked = check_saved_position(*environment.log, environment.topics, *saved);
   if (!checked) return checked.error();
-  auto walk = std::make_unique<JournalWalk>(*environment.log, environment.topics,
+  auto walk = std::make_shared<JournalWalk>(*environment.log, environment.topics,
                                             environment.make_decoder());
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
     if (!loaded) return loaded.error();
   }
+  // State is saved only once everything up to it has been handed on.
+  self->state.saved_seq = self->state.handed_on_seq = saved->chain.seq;
+  self->state.saved_ms = environment.now_ms();
   const Result<OffsetRange> range =
       environment.log->range({environment.topics.journal, static_cast<std::int32_t>(shard)});
   if (!range) return range.error();
-  const Result<void> read =
-      walk->read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
-        if (walked.acceptance != Acceptance::accepted) {
-          environment.metrics->count_ignored(to_string(walked.acceptance));
-          return {};
-        }
-        if (!walked.difference.empty()) {
-          return Error{ErrorCode::corrupt, "deciding again differs: " + walked.difference};
-        }
-        // What was committed and perhaps not yet handed on is handed on again: ids make it
-        // harmless.
-        auto committed = std::make_shared<CommittedRecord>();
-        committed->record = *walked.record;
-        committed->settings = walk->settings();
-        committed->append_ms = walked.read->append_time_ms;
-        self->send(self->state.shared.relay, CommittedPtr(committed));
-        self->send(self->state.shared.read_model, CommittedPtr(committed));
-        return {};
-      });
+  const Result<void> read = walk->read_to(shard, range->end, see_all(self, *walk));
   if (!read) return read.error();
   return walk;
 }
@@ -219,7 +262,7 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
 
 void fall(Self self, const std::string& kind, const std::string& reason);
 
-void open_and_go(Self self, std::shared_ptr<JournalWalk> walk) {
+void open_and_go(Self self, const std::shared_ptr<JournalWalk>& walk) {
   const Chain& chain = walk->chain();
   const OpenInputs open{self->state.shard, chain.signals_next, chain.control_next};
   self->request(self->state.shared.bus, caf::infinite, open)
@@ -235,19 +278,117 @@ void open_and_go(Self self, std::shared_ptr<JournalWalk> walk) {
           });
 }
 
+// Claims the shard that has been followed to the end of its journal as it was a moment ago.
+void take_over(Self self, const std::string& reason) {
+  ShardSupervisorState& state = self->state;
+  const Environment& environment = *state.environment;
+  const std::shared_ptr<JournalWalk> walk = std::move(state.walk);
+  state.walk = nullptr;
+  state.journal = nullptr;
+  state.owned = true;
+  state.epoch = walk->chain().epoch + 1;
+  enter(self, "claiming");
+  const JournalWalk::Visit visit = see_all(self, *walk);
+  Result<void> done = claim(environment, *walk, state.shard, visit);
+  state.epoch = walk->chain().epoch;
+  const std::int64_t claimed_seq = walk->chain().seq;
+  if (done) done = agree_on_settings(environment, *walk, state.wanted_settings, visit);
+  if (done && walk->chain().seq > claimed_seq) show_settings(self, *walk);
+  if (!done) return fall(self, to_string(done.error().code), done.error().context);
+  hand_on(state, self);
+  walk->close_readers();
+  environment.metrics->count_takeover(reason);
+  open_and_go(self, walk);
+}
+
+void follow_on(Self self);
+
+// Follows the journal of a shard that another process owns, deciding every cut again.
+void follow(Self self, const std::shared_ptr<JournalWalk>& walk) {
+  ShardSupervisorState& state = self->state;
+  const Environment& environment = *state.environment;
+  const auto wake = [me = caf::actor_cast<shard_supervisor_actor>(self), shard = state.shard] {
+    caf::anon_send(me, Woken{shard});
+  };
+  Result<std::unique_ptr<LogReader>> reader = environment.log->open(
+      {environment.topics.journal, static_cast<std::int32_t>(state.shard)},
+      walk->chain().journal_next, wake);
+  if (!reader) return fall(self, to_string(reader.error().code), reader.error().context);
+  state.walk = walk;
+  state.journal = std::move(*reader);
+  enter(self, "catching_up");
+  self->delayed_send(self, standby_look, Tick{++state.timer});
+  follow_on(self);
+}
+
+void follow_on(Self self) {
+  ShardSupervisorState& state = self->state;
+  if (!state.journal) return;
+  while (true) {
+    RecordBatch batch;
+    Result<void> done = state.journal->poll(batch, {});
+    if (done && batch.records.empty()) break;
+    if (done) done = state.walk->take(state.shard, batch, see_all(self, *state.walk));
+    if (!done) return fall(self, to_string(done.error().code), done.error().context);
+    drop_handed_on(state);
+  }
+  if (state.phase != "standby" && state.journal->at_end()) enter(self, "standby");
+}
+
+// A standby keeps what it has followed, so that its own restart begins near the end. Only once the
+// owner has handed everything on: what is saved counts as handed on.
+void save_now_and_then(Self self) {
+  ShardSupervisorState& state = self->state;
+  const TimeMs now_ms = state.environment->now_ms();
+  const std::int64_t seq = state.walk->chain().seq;
+  const bool due = now_ms - state.saved_ms >= standby_save_interval_ms && seq > state.saved_seq;
+  if (!due || !state.held.empty()) return;
+  auto save = std::make_shared<SavePass>();
+  save->changes = state.walk->changes();
+  state.saved_ms = now_ms;
+  state.saved_seq = seq;
+  self->send(state.shared.store, SavePtr(std::move(save)));
+}
+
+void look_after_standby(Self self, const Tick& tick) {
+  ShardSupervisorState& state = self->state;
+  if (!state.walk || tick.number != state.timer) return;
+  follow_on(self);
+  if (!state.walk) return;
+  drop_handed_on(state);
+  save_now_and_then(self);
+  self->delayed_send(self, standby_look, Tick{++state.timer});
+}
+
+// The order may come before the end of the journal is reached: reading on to it is part of a claim.
+void take_when_followed(Self self, const TakeShard& order) {
+  ShardSupervisorState& state = self->state;
+  if (!state.walk || state.stopping) return;  // owned, or not yet restored: the order comes again
+  spdlog::info("shard {}: taking over{} ({})", state.shard,
+               order.from.empty() ? std::string() : " from " + order.from, order.reason);
+  state.environment->failpoint("before_claim");
+  take_over(self, order.reason);
+}
+
+bool owned_elsewhere(const ShardSupervisorState& state) {
+  const auto places = state.shared.board->places();
+  const auto found = places.find(state.shard);
+  return found != places.end() && !found->second.owner.empty() &&
+         found->second.owner != state.environment->instance;
+}
+
 void begin(Self self) {
   ShardSupervisorState& state = self->state;
   const Environment& environment = *state.environment;
+  if (state.owned && owned_elsewhere(state)) state.owned = false;
   enter(self, "restoring");
-  Result<std::unique_ptr<JournalWalk>> walk = restore(self);
+  Result<std::shared_ptr<JournalWalk>> walk = restore(self);
   if (!walk) return fall(self, to_string(walk.error().code), walk.error().context);
-  enter(self, "claiming");
-  Result<void> done = claim(environment, **walk, state.shard);
-  const std::int64_t claimed_seq = (*walk)->chain().seq;
-  if (done) done = agree_on_settings(environment, **walk, state.wanted_settings);
-  if (done && (*walk)->chain().seq > claimed_seq) show_settings(self, **walk);
-  if (!done) return fall(self, to_string(done.error().code), done.error().context);
-  open_and_go(self, std::move(*walk));
+  if (environment.alone || state.owned) {
+    state.walk = *walk;
+    return take_over(self, environment.alone ? "alone" : "restarted");
+  }
+  follow(self, *walk);
 }
 
 void end_children(Self self) {
@@ -262,18 +403,32 @@ void end_children(Self self) {
   state.cutter = nullptr;
   state.committer = nullptr;
   state.live = false;
+  state.journal = nullptr;
+  state.walk = nullptr;
 }
 
 void fall(Self self, const std::string& kind, const std::string& reason) {
   ShardSupervisorState& state = self->state;
   end_children(self);
   if (state.stopping) {
+    state.owned = false;
+    enter(self, "stopped");
     if (state.stopped.pending()) state.stopped.deliver(Stop{});
     return;
   }
+  const bool lost = kind == "fenced" && !state.environment->alone;
+  if (lost || state.giving_away) {
+    // Somebody else's now: followed from here on.
+    if (lost) spdlog::warn("shard {}: another process has taken it over: {}", state.shard, reason);
+    state.owned = state.giving_away = false;
+    self->send(self, Start{});
+    return enter(self, "restoring");
+  }
   state.environment->metrics->count_restart(kind);
   // The bus or the disk being away is no fault of the shard: it waits, and says so.
-  if (kind == "unavailable" || kind == "unknown_delivery" || kind == "exhausted") {
+  const bool waits = kind == "unavailable" || kind == "unknown_delivery" || kind == "exhausted" ||
+                     kind == "not_found";
+  if (waits) {
     spdlog::warn("shard {}: waiting: {}", state.shard, reason);
     enter(self, "restoring", reason);
     self->delayed_send(self, unavailable_retry, Start{});
@@ -281,6 +436,7 @@ void fall(Self self, const std::string& kind, const std::string& reason) {
   }
   if (kind == "corrupt" || kind == "refused") {
     spdlog::error("shard {}: stopped: {}", state.shard, reason);
+    state.owned = false;
     return enter(self, "parked", reason);
   }
   const TimeMs now_ms = state.environment->now_ms();
@@ -290,6 +446,7 @@ void fall(Self self, const std::string& kind, const std::string& reason) {
   if (state.restarts.size() > (halving ? halvings_a_minute_max : restarts_a_minute_max)) {
     spdlog::error("shard {}: parked after {} restarts within a minute: {}", state.shard,
                   state.restarts.size(), reason);
+    state.owned = false;
     return enter(self, "parked", reason);
   }
   spdlog::warn("shard {}: restarting ({}): {}", state.shard, kind, reason);
@@ -300,7 +457,7 @@ void fall(Self self, const std::string& kind, const std::string& reason) {
 
 shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr environment,
                                                        SharedActors shared, std::int64_t shard) {
-  self->state.wanted_settings = environment->settings;
+  self->state.wanted_settings = {environment->settings, environment->now_ms()};
   self->state.environment = std::move(environment);
   self->state.shared = std::move(shared);
   self->state.shard = shard;
@@ -313,22 +470,37 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
       [self](const Start&) {
         if (!self->state.stopping) begin(self);
       },
+      [self](const TakeShard& order) { take_when_followed(self, order); },
+      [self](const GiveShardAway&) {
+        ShardSupervisorState& state = self->state;
+        if (!state.live || state.stopping || state.giving_away) return;
+        state.giving_away = true;
+        enter(self, "draining");
+        self->send(state.cutter, Stop{});
+      },
+      [self](const Woken&) { follow_on(self); },
+      [self](const Tick& tick) { look_after_standby(self, tick); },
       [self](const ShardFault& fault) {
         if (self->state.children.empty()) return;  // of an incarnation that has ended
         fall(self, fault.kind,
              fault.stage.empty() ? fault.reason : fault.stage + ": " + fault.reason);
       },
       [self](const NewSettings& wanted) {
-        self->state.wanted_settings = wanted.content;
+        self->state.wanted_settings = {wanted.content, self->state.environment->now_ms()};
         if (self->state.cutter) self->send(self->state.cutter, wanted);
       },
       [self](const Stop&) -> caf::typed_response_promise<Stop> {
         auto promise = self->make_response_promise<Stop>();
         self->state.stopping = true;
-        if (!self->state.live) return promise.deliver(Stop{});
+        if (!self->state.live) {
+          self->state.journal = nullptr;
+          self->state.owned = false;
+          enter(self, "stopped");
+          return promise.deliver(Stop{});
+        }
         enter(self, "draining");
         self->state.stopped = promise;
-        self->send(self->state.cutter, Stop{});
+        if (!self->state.giving_away) self->send(self->state.cutter, Stop{});
         return promise;
       },
   };

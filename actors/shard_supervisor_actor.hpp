@@ -4,6 +4,7 @@
 #include "actors/cutter_actor.hpp"
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/shard_board.hpp"
 #include "actors/shard_restore.hpp"
 
 namespace selfheal {
@@ -17,6 +18,13 @@ struct SharedActors {
   store_actor store;
   effect_gateway_actor effects;
   root_supervisor_actor root;
+  std::shared_ptr<ShardBoard> board;
+};
+
+// What this process would have in force.
+struct WantedSettings {
+  std::string content;  // canonical JSON
+  TimeMs since_ms = 0;  // when it was asked for
 };
 
 struct ShardSupervisorState {
@@ -24,14 +32,27 @@ struct ShardSupervisorState {
   EnvironmentPtr environment;
   SharedActors shared;
   std::int64_t shard = 0;
-  std::string wanted_settings;
+  WantedSettings wanted_settings;
   cutter_actor cutter;
   committer_actor committer;
   std::vector<caf::actor> children;
   std::deque<TimeMs> restarts;  // of the last minute
   std::string phase = "restoring";
+  std::int64_t epoch = 0;  // of this process's last claim
+  bool owned = false;      // this process is the shard's owner, or is about to be again
   bool live = false;
   bool stopping = false;
+  bool giving_away = false;
+
+  // While the shard is followed and not owned.
+  std::shared_ptr<JournalWalk> walk;
+  std::unique_ptr<LogReader> journal;
+  // Committed by the owner and perhaps not yet handed on by it: whoever takes over does so again.
+  std::deque<CommittedPtr> held;
+  std::int64_t handed_on_seq = 0;
+  TimeMs saved_ms = 0;
+  std::int64_t saved_seq = 0;
+  std::int64_t timer = 0;
   caf::typed_response_promise<Stop> stopped;
 };
 

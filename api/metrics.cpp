@@ -95,6 +95,11 @@ struct Metrics::Families {
   Family<Gauge>& breakers =
       gauge("breakers", "Circuit breakers that have counted a failure, by state.");
   Family<Gauge>& series = gauge("series", "Series that a shard has learnt.");
+  Family<Counter>& takeovers =
+      counter("takeovers_total", "Shards claimed by this process, by reason.");
+  Family<Gauge>& members = gauge("members", "Processes of the cluster that are there.");
+  Family<Gauge>& lapses =
+      gauge("member_lapses", "How often a process was taken for dead that was not, since the start.");
   Family<Counter>& restarts = counter("shard_restarts_total", "Restarts of a shard, by cause.");
   Family<Counter>& predictions =
       counter("predictions_total", "Predictions that ended, as TP, FP or FN.");
@@ -218,6 +223,15 @@ void Metrics::set_series(std::int64_t shard, std::int64_t series) {
 
 void Metrics::count_restart(const std::string& kind) {
   families_->restarts.Add({{"cause", kind}}).Increment();
+}
+
+void Metrics::count_takeover(const std::string& reason) {
+  families_->takeovers.Add({{"reason", reason}}).Increment();
+}
+
+void Metrics::set_members(std::int64_t present, std::int64_t lapses) {
+  families_->members.Add({}).Set(static_cast<double>(present));
+  families_->lapses.Add({}).Set(static_cast<double>(lapses));
 }
 
 std::string Metrics::render(TimeMs now_ms) {

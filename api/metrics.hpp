@@ -34,6 +34,10 @@ class Metrics {
   void set_breakers(const std::map<std::string, std::int64_t>& by_state);
   void set_series(std::int64_t shard, std::int64_t series);
   void count_restart(const std::string& kind);
+  // A shard was claimed by this process; the reason is of PlacementClaim, or alone, or restarted.
+  void count_takeover(const std::string& reason);
+  // Processes that are there, and how often one was taken for dead needlessly, in all.
+  void set_members(std::int64_t present, std::int64_t lapses);
 
   // The text exposition format. Sliding windows are brought up to `now_ms`.
   std::string render(TimeMs now_ms);

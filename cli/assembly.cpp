@@ -146,6 +146,10 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   environment->cut_budget_us = config.cut_budget_us;
   environment->save_interval_ms = config.save_interval.ms;
   environment->failpoint = failpoints();
+  environment->alone = config.bus.kind != "kafka";
+  environment->heartbeat_interval_ms = config.cluster.heartbeat_interval.ms;
+  environment->placement.heartbeat_timeout_ms = config.cluster.heartbeat_timeout.ms;
+  environment->placement.balance_after_ms = config.cluster.balance_after.ms;
   assembly.environment = std::move(environment);
   return assembly;
 }

@@ -2,7 +2,9 @@
 #include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 
 #include "actors/service.hpp"
@@ -86,6 +88,12 @@ Exit run(const ConfigOptions& options) {
   if (!assembly->first_keys.operator_file.empty()) {
     spdlog::info("made the first operator key: {}", assembly->first_keys.operator_file);
   }
+  std::atomic<bool> must_end = false;
+  environment.replaced = [&must_end](const std::string& why) {
+    if (must_end.exchange(true)) return;
+    spdlog::critical("{}", why);
+    kill(getpid(), SIGTERM);
+  };
   Service service(assembly->environment);
   HttpServer server({.listen = config.http.listen,
                      .environment = assembly->environment,
@@ -98,7 +106,8 @@ Exit run(const ConfigOptions& options) {
                            for (const ShardStatus& shard : service.shards()) {
                              states.push_back(Json{{"shard", shard.shard},
                                                    {"state", shard.state},
-                                                   {"reason", shard.reason}});
+                                                   {"reason", shard.reason},
+                                                   {"owner", shard.owner}});
                            }
                            return states;
                          },
@@ -129,7 +138,7 @@ Exit run(const ConfigOptions& options) {
   // Steps that still run belong to their shims and are found again at the next start: their threads
   // are not waited for, and everything that has to last has been written.
   std::cout.flush();
-  std::_Exit(static_cast<int>(Exit::done));
+  std::_Exit(static_cast<int>(must_end ? Exit::did_not_hold : Exit::done));
 }
 
 }  // namespace

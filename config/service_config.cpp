@@ -211,6 +211,21 @@ Result<void> check(const ServiceConfig& config) {
     return bad("cut_budget_us must be from 1 to 1000000, not " +
                std::to_string(config.cut_budget_us));
   }
+  const ClusterConfig& cluster = config.cluster;
+  constexpr DurationMs interval_ms_min = 20;
+  constexpr DurationMs interval_ms_max = 10'000;
+  constexpr DurationMs timeout_ms_max = 60'000;
+  if (cluster.heartbeat_interval.ms < interval_ms_min ||
+      cluster.heartbeat_interval.ms > interval_ms_max) {
+    return bad("cluster.heartbeat_interval must be from 20ms to 10s");
+  }
+  if (cluster.heartbeat_timeout.ms < 3 * cluster.heartbeat_interval.ms ||
+      cluster.heartbeat_timeout.ms > timeout_ms_max) {
+    return bad("cluster.heartbeat_timeout must be at least three intervals and at most 60s");
+  }
+  if (cluster.balance_after.ms < 0 || cluster.balance_after.ms > one_hour_ms) {
+    return bad("cluster.balance_after must be at most 1h");
+  }
   if (config.save_interval.ms <= 0 || config.save_interval.ms > one_hour_ms) {
     return bad("save_interval must be above 0s and at most 1h");
   }

@@ -67,6 +67,24 @@ struct AutomationConfig {
   bool operator==(const AutomationConfig&) const = default;
 };
 
+// Several processes on one Kafka: how soon one takes over from another.
+struct ClusterConfig {
+  Duration heartbeat_interval{100};
+  Duration heartbeat_timeout{500};
+  Duration balance_after{10000};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("heartbeat_interval", &ClusterConfig::heartbeat_interval,
+              "how often a process says that it is there, 20ms to 10s"),
+        field("heartbeat_timeout", &ClusterConfig::heartbeat_timeout,
+              "silent for so long it is taken for dead and its shards are taken over; at least three "
+              "intervals, at most 60s; the same in every process"),
+        field("balance_after", &ClusterConfig::balance_after,
+              "without anybody coming or going for so long, shards move to who has fewer")};
+  }
+  bool operator==(const ClusterConfig&) const = default;
+};
+
 struct ServiceConfig {
   BusConfig bus;
   TopicsConfig topics;
@@ -87,6 +105,7 @@ struct ServiceConfig {
   ChoiceSettings choice;
   RunSettings run;
   std::vector<ChangeWindow> change_windows;
+  ClusterConfig cluster;
   std::int64_t cut_budget_us = 500;
   Duration save_interval{1000};
   static constexpr auto fields() {
@@ -116,6 +135,7 @@ struct ServiceConfig {
         field("run", &ServiceConfig::run, "how a run is carried out"),
         field("change_windows", &ServiceConfig::change_windows,
               "when changes are allowed; none: always"),
+        field("cluster", &ServiceConfig::cluster, "several processes on one Kafka"),
         field("cut_budget_us", &ServiceConfig::cut_budget_us,
               "work in one cut, in microseconds, 1 to 1000000"),
         field("save_interval", &ServiceConfig::save_interval,

@@ -113,6 +113,7 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
       signatures == Signatures::verified_before || verify(key, parts->body, parts->signature);
   if (!sound) return Acceptance::bad_signature;
   advance(chain, record, parts->body);
+  if (record.kind == JournalKind::config) chain.settings_ms = read.append_time_ms;
   return Acceptance::accepted;
 }
 
@@ -121,8 +122,10 @@ Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord&
   CHECK(own.kind != JournalKind::claim, "a claim names no head before it");
   chain.journal_next = read.offset + 1;
   const Acceptance placed = place(chain, own, read.append_time_ms);
-  if (placed == Acceptance::accepted) move_to(chain, own, head_after);
-  return placed;
+  if (placed != Acceptance::accepted) return placed;
+  move_to(chain, own, head_after);
+  if (own.kind == JournalKind::config) chain.settings_ms = read.append_time_ms;
+  return Acceptance::accepted;
 }
 
 }  // namespace selfheal

@@ -116,6 +116,7 @@ struct Chain {
   std::uint64_t state_hash = 0;
   std::int64_t generation = 0;
   std::string settings;  // the active content, canonical JSON; empty before the first config
+  TimeMs settings_ms = 0;  // when the log took it; not known to an owner before the read-back
   PoisonGuard poison;
   Offset journal_next = 0;  // the offset after the last record read, accepted or not
   bool operator==(const Chain&) const = default;

@@ -395,6 +395,7 @@ std::string encode_chain(const Chain& chain) {
   json["state_hash"] = to_hex(chain.state_hash);
   json["generation"] = chain.generation;
   json["settings"] = chain.settings;
+  json["settings_ms"] = chain.settings_ms;
   json["poison"] = {chain.poison.signals_until, chain.poison.control_until,
                     chain.poison.records_max, chain.poison.single_failures};
   json["journal_next"] = chain.journal_next;
@@ -427,6 +428,7 @@ Result<Chain> decode_chain(std::string_view text) {
     chain.state_hash = hex_number(json.at("state_hash"));
     chain.generation = json.at("generation").get<std::int64_t>();
     chain.settings = json.at("settings").get<std::string>();
+    chain.settings_ms = json.value("settings_ms", TimeMs{0});
     const Json& poison = json.at("poison");
     chain.poison = {poison.at(0).get<Offset>(), poison.at(1).get<Offset>(),
                     poison.at(2).get<std::int64_t>(), poison.at(3).get<std::int64_t>()};

@@ -61,6 +61,11 @@ Result<NewTopicHandle> new_topic(const TopicSpec& spec, const KafkaOptions& opti
       {"message.timestamp.type", spec.log_append_time ? "LogAppendTime" : "CreateTime"},
       {"max.message.bytes", std::to_string(kafka_message_bytes_max)},
       {"unclean.leader.election.enable", "false"}};
+  // Only whole segments expire: one must not grow for longer than what it holds is kept.
+  constexpr std::int64_t segments_kept = 4;
+  if (spec.retention_ms < one_day_ms) {
+    configs.emplace_back("segment.ms", std::to_string(spec.retention_ms / segments_kept));
+  }
   if (replicas >= replicas_max) {
     configs.emplace_back("min.insync.replicas", std::to_string(replicas_in_sync_min));
   }

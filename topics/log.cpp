@@ -32,16 +32,20 @@ Result<void> check_record(const NewRecord& record) {
   return {};
 }
 
-Result<void> read_range(
-    Log& log, const TopicPartition& where, OffsetRange range,
-    const std::function<Result<void>(const RecordBatch&, const LogReader&)>& take,
-    DurationMs wait_ms) {
+RangeReader::RangeReader(Log& log, TopicPartition where, DurationMs wait_ms)
+    : log_(log), where_(std::move(where)), wait_ms_(wait_ms) {}
+
+Result<void> RangeReader::read(OffsetRange range, const Take& take) {
   using Clock = std::chrono::steady_clock;
   if (range.begin >= range.end) return {};
   // A short sleep instead of the wake: this path may be slow, and must work on any thread.
   constexpr auto pause = std::chrono::milliseconds(1);
-  Result<std::unique_ptr<LogReader>> reader = log.open(where, range.begin, nullptr);
-  if (!reader) return reader.error();
+  if (!reader_ || reader_->position() != range.begin) {
+    reader_.reset();  // before another one of the same partition is opened
+    Result<std::unique_ptr<LogReader>> opened = log_.open(where_, range.begin, nullptr);
+    if (!opened) return opened.error();
+    reader_ = std::move(*opened);
+  }
   Clock::time_point heard = Clock::now();
   Offset position = range.begin;
   while (position < range.end) {
@@ -50,29 +54,34 @@ Result<void> read_range(
     PollLimits limits;
     limits.records_max =
         std::min(limits.records_max, static_cast<std::size_t>(range.end - position));
-    if (Result<void> polled = (*reader)->poll(batch, limits); !polled) return polled;
-    if (batch.records.empty() && (*reader)->position() == position) {
-      if (Clock::now() - heard > std::chrono::milliseconds(wait_ms)) {
+    if (Result<void> polled = reader_->poll(batch, limits); !polled) return polled;
+    if (batch.records.empty() && reader_->position() == position) {
+      if (Clock::now() - heard > std::chrono::milliseconds(wait_ms_)) {
         return Error{ErrorCode::unavailable,
-                     "no record of " + where.topic + "/" + std::to_string(where.partition) +
+                     "no record of " + where_.topic + "/" + std::to_string(where_.partition) +
                          " at offset " + std::to_string(position) + " within " +
-                         std::to_string(wait_ms) + " ms; the range asked for ends at " +
+                         std::to_string(wait_ms_) + " ms; the range asked for ends at " +
                          std::to_string(range.end)};
       }
       std::this_thread::sleep_for(pause);
       continue;
     }
     heard = Clock::now();
-    position = (*reader)->position();
+    position = reader_->position();
     while (!batch.records.empty() && batch.records.back().offset >= range.end) {
       batch.bytes -= batch.records.back().value.size();
       batch.records.pop_back();
     }
     batch.next_offset = std::min(position, range.end);
     if (batch.records.empty()) continue;
-    if (Result<void> taken = take(batch, **reader); !taken) return taken;
+    if (Result<void> taken = take(batch, *reader_); !taken) return taken;
   }
   return {};
+}
+
+Result<void> read_range(Log& log, const TopicPartition& where, OffsetRange range,
+                        const RangeReader::Take& take, DurationMs wait_ms) {
+  return RangeReader(log, where, wait_ms).read(range, take);
 }
 
 }  // namespace selfheal

@@ -139,12 +139,28 @@ class Log {
   virtual std::string describe() const = 0;
 };
 
-// Reads [begin, end) of a partition, waiting for records that are on their way; for restoring,
-// replay and audit, not for the live path. `wait_ms` bounds the wait for each poll that comes
-// empty.
-Result<void> read_range(
-    Log& log, const TopicPartition& where, OffsetRange range,
-    const std::function<Result<void>(const RecordBatch&, const LogReader&)>& take,
-    DurationMs wait_ms = 10000);
+// Reads ranges of one partition, waiting for records that are on their way; for restoring, following,
+// replay and audit, not for the live path. Ranges that follow each other share one reader. Not
+// thread-safe; blocks the calling thread.
+class RangeReader {
+ public:
+  using Take = std::function<Result<void>(const RecordBatch&, const LogReader&)>;
+
+  RangeReader(Log& log, TopicPartition where, DurationMs wait_ms = 10000);
+  // [begin, end); `wait_ms` of the constructor bounds the wait for each poll that comes empty.
+  Result<void> read(OffsetRange range, const Take& take);
+  // Gives the reader back; the next range opens another one.
+  void close() { reader_.reset(); }
+
+ private:
+  Log& log_;
+  TopicPartition where_;
+  DurationMs wait_ms_;
+  std::unique_ptr<LogReader> reader_;
+};
+
+// One range with a reader of its own.
+Result<void> read_range(Log& log, const TopicPartition& where, OffsetRange range,
+                        const RangeReader::Take& take, DurationMs wait_ms = 10000);
 
 }  // namespace selfheal

@@ -5,7 +5,8 @@ namespace selfheal {
 TopicNames topic_names(const std::string& prefix) {
   return {prefix + ".signals",       prefix + ".control",      prefix + ".journal",
           prefix + ".snapshots",     prefix + ".decisions",    prefix + ".deadletter",
-          prefix + ".fleet.control", prefix + ".fleet.journal"};
+          prefix + ".fleet.control", prefix + ".fleet.journal", prefix + ".presence",
+          prefix + ".snapshots.latest"};
 }
 
 std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t partitions) {
@@ -23,6 +24,13 @@ std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t parti
   journal.retention_ms = year_ms;
   TopicSpec fleet_journal = journal;
   fleet_journal.partitions = 1;
+  // Only the last seconds are ever read.
+  TopicSpec presence = plain;
+  presence.partitions = 1;
+  presence.log_append_time = true;
+  presence.retention_ms = 3600 * 1000;
+  TopicSpec pointers = plain;
+  pointers.compacted = true;
   TopicSpec fleet_control = plain;
   fleet_control.partitions = 1;
   TopicSpec long_kept = plain;
@@ -34,7 +42,9 @@ std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t parti
           named(plain, names.decisions),
           named(long_kept, names.deadletter),
           named(fleet_control, names.fleet_control),
-          named(fleet_journal, names.fleet_journal)};
+          named(fleet_journal, names.fleet_journal),
+          named(presence, names.presence),
+          named(pointers, names.snapshot_pointers)};
 }
 
 }  // namespace selfheal

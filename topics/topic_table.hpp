@@ -17,6 +17,8 @@ struct TopicNames {
   std::string deadletter;
   std::string fleet_control;
   std::string fleet_journal;
+  std::string presence;
+  std::string snapshot_pointers;
 };
 
 TopicNames topic_names(const std::string& prefix);

@@ -1,0 +1,167 @@
+"""Several processes on one Kafka: who owns what, and who goes on when one is gone."""
+import json
+import os
+import shutil
+import signal
+import time
+
+from support import Service, check, free_port, run, wait_for
+
+BROKERS = os.environ["SELFHEAL_TEST_KAFKA"]
+PARTITIONS = 4
+
+
+class Cluster:
+    """Processes with one bus, one set of keys and one folder of action files, as on one machine."""
+
+    def __init__(self, names, **options):
+        self.members = {}
+        first = None
+        for name in names:
+            member = Service(bus="kafka", brokers=BROKERS, partitions=PARTITIONS, **options)
+            if first is None:
+                first = member
+            with open(member.config) as file:
+                text = file.read()
+            text = text.replace(f"prefix: {member.prefix}", f"prefix: {first.prefix}")
+            text += f"instance: {name}\nkeys_dir: {first.folder}/keys\n"
+            for ours, shared in ((member.folder + "/restart.sh", first.folder + "/restart.sh"),
+                                 (member.healed, first.healed)):
+                path = member.folder + "/playbooks/restart_service.yaml"
+                with open(path) as file:
+                    playbook = file.read().replace(ours, shared)
+                with open(path, "w") as file:
+                    file.write(playbook)
+            with open(member.config, "w") as file:
+                file.write(text)
+            self.members[name] = member
+        self.first = first
+        self.first.command("topics", "create")
+
+    def __getitem__(self, name):
+        return self.members[name]
+
+    def shards(self, name):
+        status, body = self[name].answers("/readyz")
+        return json.loads(body)["shards"] if status else []
+
+    def owned(self, name):
+        return [each["shard"] for each in self.shards(name) if each["state"] == "live"]
+
+    def is_whole(self, names):
+        """Every shard is live in exactly one of them."""
+        owned = [shard for name in names for shard in self.owned(name)]
+        return sorted(owned) == list(range(PARTITIONS))
+
+    def incidents_closed(self, name, count):
+        def closed():
+            states = [each["state"] for each in self[name].incidents()]
+            return len(states) >= count and all(state == "closed" for state in states)
+        wait_for(f"{count} closed incidents", closed, 60)
+
+    def fall_ill(self, name, number):
+        if os.path.exists(self.first.healed):
+            os.remove(self.first.healed)
+        self[name].post("/api/signals", json.dumps({
+            "type": "failure", "service": "payments", "code": "service_down", "id": f"f{number}"}))
+
+    def close(self):
+        for member in self.members.values():
+            if member.process and member.process.poll() is None:
+                member.process.send_signal(signal.SIGCONT)
+            member.close()
+
+
+def the_next_takes_over_within_a_second():
+    cluster = Cluster(["a", "b"])
+    try:
+        cluster["a"].start()
+        check(cluster.owned("a") == list(range(PARTITIONS)), "the first owns every shard")
+        cluster["b"].start()
+        wait_for("b to follow every shard",
+                 lambda: all(each["state"] in ("standby", "live") for each in cluster.shards("b")))
+        check(cluster.is_whole(["a", "b"]), "no shard has two owners")
+        cluster.fall_ill("b", 1)
+        cluster.incidents_closed("b", 1)
+        check(len(cluster.first.effect_lines()) == 1, "it was healed once")
+
+        cluster["a"].process.send_signal(signal.SIGKILL)
+        began = time.monotonic()
+        wait_for("b to own every shard", lambda: cluster.is_whole(["b"]), 20)
+        took = time.monotonic() - began
+        cluster["a"].process.wait(10)
+        cluster.fall_ill("b", 2)
+        cluster.incidents_closed("b", 2)
+        check(len(cluster.first.effect_lines()) == 2, "the second illness was healed once")
+        print(f"every shard is owned again {took:.2f} s after the kill", flush=True)
+
+        cluster["a"].start()
+        wait_for("a to follow", lambda: all(
+            each["state"] == "standby" for each in cluster.shards("a")), 30)
+        cluster["b"].stop()
+        began = time.monotonic()
+        wait_for("a to own every shard", lambda: cluster.is_whole(["a"]), 20)
+        print(f"after a clean stop: {time.monotonic() - began:.2f} s", flush=True)
+        cluster.fall_ill("a", 3)
+        cluster.incidents_closed("a", 3)
+        cluster["a"].stop()
+        replay = json.loads(cluster.first.command("replay", "--json"))
+        check(replay["differing"] == 0 and replay["compared"] > 0, f"replay is equal: {replay}")
+        audit = json.loads(cluster.first.command("audit", "verify", "--deep", "--json"))
+        check(audit["holds"], f"the audit holds: {audit}")
+    finally:
+        cluster.close()
+
+
+def a_stopped_owner_can_do_nothing():
+    cluster = Cluster(["a", "b"])
+    try:
+        cluster["a"].start()
+        cluster["b"].start()
+        wait_for("b to follow every shard",
+                 lambda: all(each["state"] == "standby" for each in cluster.shards("b")))
+        cluster["a"].process.send_signal(signal.SIGSTOP)
+        wait_for("b to own every shard", lambda: cluster.is_whole(["b"]), 20)
+        cluster.fall_ill("b", 1)
+        cluster.incidents_closed("b", 1)
+        cluster["a"].process.send_signal(signal.SIGCONT)
+        wait_for("a to follow what it has lost", lambda: all(
+            each["state"] == "standby" for each in cluster.shards("a")), 30)
+        check(cluster.is_whole(["b"]), "b owns every shard still")
+        cluster.fall_ill("a", 2)
+        cluster.incidents_closed("a", 2)
+        check(len(cluster.first.effect_lines()) == 2, "each illness was healed once")
+        metrics = cluster["b"].get("/metrics")
+        check("self_heal_member_lapses 1" in metrics, "the needless absence is counted")
+    finally:
+        cluster.close()
+
+
+def shards_are_shared_and_a_name_is_not():
+    cluster = Cluster(["a", "b"])
+    try:
+        for name in "ab":
+            with open(cluster[name].config, "a") as file:
+                file.write("cluster: {balance_after: 1s}\n")
+            cluster[name].start()
+        wait_for("both to own two", lambda: len(cluster.owned("a")) == 2 and
+                 cluster.is_whole(["a", "b"]), 40)
+        twin = Service(bus="kafka", brokers=BROKERS, partitions=PARTITIONS)
+        cluster.members["twin"] = twin
+        shutil.copy(cluster["b"].config, twin.config)
+        with open(twin.config) as file:
+            text = file.read()
+        text = text.replace(f"{cluster['b'].folder}/data", f"{twin.folder}/data")
+        text = text.replace(f"127.0.0.1:{cluster['b'].port}", f"127.0.0.1:{free_port()}")
+        with open(twin.config, "w") as file:
+            file.write(text)
+        twin.spawn()
+        check(twin.process.wait(30) == 1, "a second process of the same name ends with exit 1")
+        check("has the name 'b'" in twin.logs(), "and says why: " + twin.logs()[-300:])
+        check(cluster.is_whole(["a", "b"]), "nothing was taken from the others")
+    finally:
+        cluster.close()
+
+
+run(the_next_takes_over_within_a_second, a_stopped_owner_can_do_nothing,
+    shards_are_shared_and_a_name_is_not)
