@@ -1,6 +1,10 @@
 #include "actors/committer_actor.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include "actors/clocks.hpp"
+#include "base/check.hpp"
+#include "storage/snapshot.hpp"
 
 namespace selfheal {
 namespace {
@@ -31,7 +35,8 @@ void append(Self self, PendingRecord pending) {
       {environment.topics.journal, static_cast<std::int32_t>(state.window->committed().shard)},
       NewRecord{.value = std::move(*value)}, [me, seq](Result<Offset> stored) {
         caf::anon_send(
-            me, Delivery{seq, stored.has_value(), stored ? std::string() : stored.error().context});
+            me, Delivery{seq, stored.has_value(), stored ? std::string() : stored.error().context,
+                         stored ? *stored : -1});
       });
   environment.failpoint("after_append");
 }
@@ -98,6 +103,25 @@ void publish(Self self, PendingRecord& pending) {
   if (steady_us() - state.shown_us >= quiet_interval_us) show(self, shared);
 }
 
+// Whoever restores on an empty disk finds the snapshot by this. Where it is lost, an older one is
+// found, and more of the journal is read.
+void point_to_snapshot(Self self, const PendingRecord& pending) {
+  const Environment& environment = *self->state.environment;
+  const std::int64_t shard = pending.record.shard;
+  self->state.board->set_snapshot(shard, pending.record.snapshot.seq, pending.append_ms);
+  Result<NewRecord> pointer =
+      encode_pointer({shard, pending.offset, pending.append_ms, pending.record.snapshot},
+                     environment.journal_secret_key);
+  CHECK(pointer, "the journal key cannot sign");
+  environment.log->append({environment.topics.snapshot_pointers, static_cast<std::int32_t>(shard)},
+                          std::move(*pointer), [shard](const Result<Offset>& stored) {
+                            if (!stored) {
+                              spdlog::warn("shard {}: no pointer to its snapshot: {}", shard,
+                                           stored.error().context);
+                            }
+                          });
+}
+
 void finish(Self self, PendingRecord& pending) {
   CommitterState& state = self->state;
   const JournalKind kind = pending.record.kind;
@@ -107,6 +131,7 @@ void finish(Self self, PendingRecord& pending) {
   const std::string stage = pending.record.stage;
   const std::string reason = pending.record.reason;
   const TimeMs append_ms = pending.append_ms;
+  if (kind == JournalKind::snapshot) point_to_snapshot(self, pending);
   publish(self, pending);
   switch (kind) {
     case JournalKind::batch:
@@ -120,6 +145,9 @@ void finish(Self self, PendingRecord& pending) {
       break;
     case JournalKind::skip:
       end_shard(self, "skipped", "", reason, true);
+      break;
+    case JournalKind::snapshot:
+      self->send(state.cutter, SnapshotRecorded{seq});
       break;
     case JournalKind::claim:
       break;
@@ -169,7 +197,8 @@ void take_delivery(Self self, const Delivery& delivery) {
   if (!delivery.stored) {
     return end_shard(self, "unknown_delivery", "", delivery.error);
   }
-  state.window->delivered(delivery.seq);
+  const std::optional<OwnerEnded> ended = state.window->delivered(delivery.seq, delivery.offset);
+  if (ended) return end_shard(self, ended->kind, "", ended->reason);
   commit_front(self);
 }
 
@@ -194,6 +223,15 @@ void take_settings(Self self, const NewSettings& wanted) {
   append(self, std::move(pending));
 }
 
+void take_snapshot(Self self, const SnapshotWritten& written) {
+  CommitterState& state = self->state;
+  PendingRecord pending;
+  pending.record = state.window->next_record(JournalKind::snapshot);
+  pending.record.version = journal_version;
+  pending.record.snapshot = written.manifest;
+  append(self, std::move(pending));
+}
+
 void take_skip(Self self, const SkipOrder& skip) {
   CommitterState& state = self->state;
   PendingRecord pending;
@@ -215,6 +253,7 @@ void wire(CommitterState& state, CommitterWiring& wiring) {
   state.read_model = std::move(wiring.read_model);
   state.effects = std::move(wiring.effects);
   state.store = std::move(wiring.store);
+  state.board = std::move(wiring.board);
 }
 
 }  // namespace
@@ -231,6 +270,7 @@ committer_actor::behavior_type committer(Self self, EnvironmentPtr environment,
       },
       [self](const SkipPtr& skip) { take_skip(self, *skip); },
       [self](const NewSettings& wanted) { take_settings(self, wanted); },
+      [self](const SnapshotPtr& written) { take_snapshot(self, *written); },
       [self](const Delivery& delivery) { take_delivery(self, delivery); },
       [self](const JournalBatchPtr& batch) { take_read_back(self, *batch); },
       [self](const SavePtr& save) { take_save(self, save); },

@@ -1,6 +1,7 @@
 #pragma once
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/shard_board.hpp"
 #include "decision/shard/commit_window.hpp"
 
 namespace selfheal {
@@ -21,6 +22,7 @@ struct CommitterState {
   read_model_actor read_model;
   effect_gateway_actor effects;
   store_actor store;
+  std::shared_ptr<ShardBoard> board;
 };
 
 struct CommitterWiring {
@@ -34,6 +36,7 @@ struct CommitterWiring {
   read_model_actor read_model;
   effect_gateway_actor effects;
   store_actor store;
+  std::shared_ptr<ShardBoard> board;
 };
 
 committer_actor::behavior_type committer(committer_actor::stateful_pointer<CommitterState> self,

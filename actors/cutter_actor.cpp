@@ -122,6 +122,7 @@ TokenPtr plan(Self self, CutSupply supply) {
   try {
     const StageScope
         scope;  // a broken invariant costs the shard a restart, not the process its life
+    const CrashScope mark(state.chain.shard, token->cut, "decoder");
     state.planner->fill(*token, supply);
     token->work_us = thread_cpu_us() - began_us;
     return token;
@@ -178,7 +179,7 @@ bool has_work(const CutterState& state, TimeMs tick_ms) {
 void try_cut(Self self) {
   CutterState& state = self->state;
   const bool held =
-      !state.started || state.busy || state.saving || state.stopped || state.waiting_for_settings;
+      !state.started || state.busy || state.saving || state.stopped || state.waiting_for_record;
   if (held) return;
   if (state.draining) {
     if (state.in_flight == 0) begin_save(self);
@@ -187,9 +188,16 @@ void try_cut(Self self) {
   const TimeMs now_ms = state.environment->now_ms();
   if (!state.new_settings.empty()) {
     if (state.in_flight > 0) return;  // the last commit comes back here
-    state.waiting_for_settings = true;
+    state.waiting_for_record = true;
     self->send(state.committer, NewSettings{std::move(state.new_settings.front())});
     state.new_settings.pop_front();
+    return;
+  }
+  if (state.snapshot) {
+    if (state.in_flight > 0) return;
+    state.waiting_for_record = true;
+    self->send(state.committer, std::move(state.snapshot));
+    state.snapshot = nullptr;
     return;
   }
   const bool save_due = state.unsaved && now_ms - state.last_save_ms >= save_interval_ms(state);
@@ -261,7 +269,7 @@ void settings_in_force(Self self, const SettingsInForce& active) {
   state.settings_changed = true;
   state.chain.seq = active.seq;
   state.chain.generation = active.generation;
-  state.waiting_for_settings = false;
+  state.waiting_for_record = false;
   try_cut(self);
 }
 
@@ -286,6 +294,15 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
       [self](const SettingsInForce& active) { settings_in_force(self, active); },
       [self](const NewSettings& wanted) {
         self->state.new_settings.push_back(wanted.content);
+        try_cut(self);
+      },
+      [self](const SnapshotPtr& written) {
+        self->state.snapshot = written;
+        try_cut(self);
+      },
+      [self](const SnapshotRecorded& recorded) {
+        self->state.chain.seq = recorded.seq;
+        self->state.waiting_for_record = false;
         try_cut(self);
       },
       [self](const SaveCollected&) {

@@ -23,9 +23,9 @@ struct CutterState {
   committer_actor committer;
 
   bool started = false;
-  bool busy = false;      // a token is in the pipeline
-  bool fetching = false;  // the bus reader has been asked
-  bool waiting_for_settings = false;
+  bool busy = false;                // a token is in the pipeline
+  bool fetching = false;            // the bus reader has been asked
+  bool waiting_for_record = false;  // that is no cut: settings, a snapshot
   bool saving = false;
   bool stopped = false;   // a skip or a failed cut ends this incarnation
   bool draining = false;  // a clean stop: nothing more is taken
@@ -33,6 +33,7 @@ struct CutterState {
   SupplyPtr supply;       // fetched and not yet cut
   std::deque<EmbeddedInput> inputs;
   std::deque<std::string> new_settings;
+  SnapshotPtr snapshot;  // written, and not yet named by the journal
   TokenPtr last_token;
   TimeMs next_due_ms = 0;
   bool follow_up = true;          // something was said that earlier stages have not seen

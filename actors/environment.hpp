@@ -4,7 +4,9 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "actors/crash_mark.hpp"
 #include "api/metrics.hpp"
 #include "base/time.hpp"
 #include "decision/settings.hpp"
@@ -37,12 +39,20 @@ struct Environment {
   std::function<TimeMs()> now_ms;               // wall clock
   std::function<DecodeSignals()> make_decoder;  // one a shard: decoders keep buffers
   CutLimits cut_limits;
+  std::shared_ptr<CrashMarks> crash_marks;  // null: a crash is not remembered
   // The only process on its bus: it owns every shard and tells nobody.
   bool alone = true;
   DurationMs heartbeat_interval_ms = 100;
   PlacementLimits placement;
   // Called when another process has this one's name, with what to say: the process must end.
   std::function<void(const std::string& why)> replaced = [](const std::string&) {};
+  // Public keys of role shard: of processes whose presence and snapshots are believed.
+  std::vector<std::string> shard_keys;
+  // Snapshots on the bus, for a machine whose disk is empty; not where the bus is on this disk.
+  bool snapshots = false;
+  DurationMs snapshot_interval_ms = 6 * 3600 * 1000;
+  std::int64_t snapshot_records = 200'000;  // of the journal, since the last one
+  DurationMs snapshot_look_ms = 5000;       // how often it is looked whether one is due
   std::int64_t cut_budget_us = 500;
   DurationMs save_interval_ms = 1000;
   // Called at named points of the effect order; tests kill the process there.

@@ -4,6 +4,8 @@
 //   root_supervisor
 //   ├ bus_reader, journal_reader, relay, store, read_model     one each, own thread
 //   ├ placement                                              who owns which shard; own thread
+//   ├ snapshot                                               own thread
+//   ├ extra_partitions                                       where the topic has grown
 //   ├ effect_gateway → step_runner, probe_runner               one actor a live step
 //   └ shard_supervisor                                         one a shard
 //       └ cutter → predictor → scheduler → approver → runner → verifier → learner → committer
@@ -39,6 +41,8 @@ using committer_actor = caf::typed_actor<
     caf::reacts_to<SkipPtr>,
     // Other settings are to be put into the journal; nothing is in flight.
     caf::reacts_to<NewSettings>,
+    // A snapshot is to be named by the journal; nothing is in flight.
+    caf::reacts_to<SnapshotPtr>,
     // The log's answer to an append.
     caf::reacts_to<Delivery>,
     // What the journal reader has read back.
@@ -65,6 +69,10 @@ using cutter_actor = caf::typed_actor<
     caf::reacts_to<SettingsInForce>,
     // Somebody wants other settings.
     caf::reacts_to<NewSettings>,
+    // A snapshot was written and should be named by the journal.
+    caf::reacts_to<SnapshotPtr>,
+    // It is.
+    caf::reacts_to<SnapshotRecorded>,
     // State has been collected; cutting may go on.
     caf::reacts_to<SaveCollected>,
     // Take nothing more, let what is in flight be committed, and have the state collected.
@@ -157,6 +165,8 @@ using shard_supervisor_actor =
                      caf::reacts_to<ShardFault>,
                      // Other settings are wanted.
                      caf::reacts_to<NewSettings>,
+                     // A snapshot was written and should be named by the journal.
+                     caf::reacts_to<SnapshotPtr>,
                      // Stop cleanly; answered when the last state is saved.
                      caf::replies_to<Stop>::with<Stop>>;
 
@@ -172,12 +182,27 @@ using placement_actor =
                      // This process is leaving; answered when the others have been told.
                      caf::replies_to<Stop>::with<Stop>>;
 
+// Writes the saved state of owned shards to the bus when it is due.
+using snapshot_actor = caf::typed_actor<caf::reacts_to<Start>,
+                                        // A timer: look what is due.
+                                        caf::reacts_to<Tick>>;
+
+// Routes the signals of partitions that are beyond the number of shards.
+using extra_partitions_actor =
+    caf::typed_actor<caf::reacts_to<Start>,  // look whether there are any, again and again
+                                             // A partition may have more, or its first message
+                                             // should be tried again.
+                     caf::reacts_to<Woken>,
+                     // The log has answered the first message of a partition.
+                     caf::reacts_to<std::int64_t, bool>>;
+
 // Starts everything in its fixed order.
 using root_supervisor_actor =
     caf::typed_actor<caf::reacts_to<Start>, caf::reacts_to<NewSettings>, caf::reacts_to<ShardState>,
                      // From the placement, passed on to the shard.
                      caf::reacts_to<TakeShard>, caf::reacts_to<GiveShardAway>,
-                     caf::reacts_to<Replaced>, caf::replies_to<Stop>::with<Stop>>;
+                     caf::reacts_to<SnapshotPtr>, caf::reacts_to<Replaced>,
+                     caf::replies_to<Stop>::with<Stop>>;
 
 }  // namespace selfheal
 

@@ -78,9 +78,10 @@ struct Delivery {
   std::int64_t seq = 0;  // of the record; -1 for a claim
   bool stored = false;
   std::string error;
+  std::int64_t offset = -1;  // where; -1: the log did not say
   static constexpr auto fields() {
     return std::tuple{field("seq", &Delivery::seq), field("stored", &Delivery::stored),
-                      field("error", &Delivery::error)};
+                      field("error", &Delivery::error), field("offset", &Delivery::offset)};
   }
 };
 
@@ -237,6 +238,19 @@ struct SkipOrder {
   std::string reason;
 };
 
+// A shard's state is on the snapshots topic: its journal should name it.
+struct SnapshotWritten {
+  std::int64_t shard = 0;
+  SnapshotManifest manifest;
+};
+
+// The journal does.
+struct SnapshotRecorded {
+  static constexpr const char* kName = "snapshot_recorded";
+  std::int64_t seq = 0;  // of the record
+  static constexpr auto fields() { return std::tuple{field("seq", &SnapshotRecorded::seq)}; }
+};
+
 // Empty commands.
 struct Start {
   static constexpr const char* kName = "start";
@@ -265,6 +279,7 @@ struct SavePass {
 using SavePtr = std::shared_ptr<SavePass>;
 using FailedCutPtr = std::shared_ptr<const FailedCut>;
 using SkipPtr = std::shared_ptr<const SkipOrder>;
+using SnapshotPtr = std::shared_ptr<const SnapshotWritten>;
 
 }  // namespace selfheal
 
@@ -277,3 +292,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::EffectPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::SavePtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::FailedCutPtr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::SkipPtr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(selfheal::SnapshotPtr)

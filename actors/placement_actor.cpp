@@ -46,8 +46,8 @@ void speak(Self self) {
   presence.build = environment.build;
   presence.leaving = state.leaving;
   for (const auto& [shard, place] : state.board->places()) {
-    presence.shards.push_back({shard, told_state(state, place.state), place.state.epoch,
-                               place.saved_seq});
+    presence.shards.push_back(
+        {shard, told_state(state, place.state), place.state.epoch, place.saved_seq});
   }
   Result<std::string> value = encode_presence(presence, environment.journal_secret_key);
   CHECK(value, "the journal key cannot sign");
@@ -58,7 +58,7 @@ void speak(Self self) {
 
 void take(Self self, const RecordView& read) {
   PlacementState& state = self->state;
-  Result<Presence> presence = decode_presence(read.value, state.trusted_keys);
+  Result<Presence> presence = decode_presence(read.value, state.environment->shard_keys);
   if (!presence) {
     return state.environment->metrics->count_ignored("presence: " +
                                                      std::string(to_string(presence.error().code)));
@@ -66,15 +66,16 @@ void take(Self self, const RecordView& read) {
   state.log_time_ms = std::max(state.log_time_ms, read.append_time_ms);
   state.heard_us = steady_us();
   state.placement->take(*presence, read.append_time_ms);
-  const bool namesake = presence->instance == state.environment->instance &&
+  const bool reading_tail = state.silent_since_us == 0;
+  const bool namesake = !reading_tail && presence->instance == state.environment->instance &&
                         presence->incarnation != state.incarnation;
   // What a process had sent before it was killed comes at once; who still speaks after a while
   // lives.
   const std::int64_t lives_after_us = state.environment->placement.heartbeat_timeout_ms * 500;
   if (namesake && !state.speaking && steady_us() - state.silent_since_us > lives_after_us) {
-    self->send(state.root, Replaced{"another running process has the name '" +
-                                    state.environment->instance +
-                                    "': give each one its own with `instance`"});
+    self->send(state.root,
+               Replaced{"another running process has the name '" + state.environment->instance +
+                        "': give each one its own with `instance`"});
   }
 }
 
@@ -114,6 +115,8 @@ void read_on(Self self) {
     if (batch.records.empty()) break;
     for (const RecordView& read : batch.records) take(self, read);
   }
+  const bool at_tail = state.reader->position() >= state.tail_end;
+  if (at_tail && state.silent_since_us == 0) state.silent_since_us = steady_us();
   give_orders(self);
 }
 
@@ -124,12 +127,11 @@ Result<void> open_reader(Self self) {
   const Result<OffsetRange> range = environment.log->range(where);
   if (!range) return range.error();
   const Offset from = std::max(range->begin, range->end - tail_records);
-  Result<std::unique_ptr<LogReader>> reader =
-      environment.log->open(where, from, [me = caf::actor_cast<placement_actor>(self)] {
-        caf::anon_send(me, Woken{});
-      });
+  Result<std::unique_ptr<LogReader>> reader = environment.log->open(
+      where, from, [me = caf::actor_cast<placement_actor>(self)] { caf::anon_send(me, Woken{}); });
   if (!reader) return reader.error();
   state.reader = std::move(*reader);
+  state.tail_end = range->end;
   return {};
 }
 
@@ -142,7 +144,6 @@ void start(Self self) {
     self->delayed_send(self, retry_after, Start{});
     return;
   }
-  if (state.silent_since_us == 0) state.silent_since_us = steady_us();
   read_on(self);
 }
 
@@ -168,18 +169,8 @@ placement_actor::behavior_type placement(Self self, EnvironmentPtr environment,
   PlacementState& state = self->state;
   state.incarnation = random_hex(8);
   state.in_flight = std::make_shared<std::atomic<std::int64_t>>(0);
-  state.trusted_keys = {environment->journal_public_key};
-  const Result<Settings> settings = settings_from_text(environment->settings);
-  if (settings) {
-    for (const KeyEntry& key : settings->keys) {
-      if (key.role == "shard" && key.public_key != environment->journal_public_key) {
-        state.trusted_keys.push_back(key.public_key);
-      }
-    }
-  }
-  state.placement =
-      std::make_unique<Placement>(environment->instance, state.incarnation, environment->partitions,
-                                  environment->placement);
+  state.placement = std::make_unique<Placement>(environment->instance, state.incarnation,
+                                                environment->partitions, environment->placement);
   state.environment = std::move(environment);
   state.board = std::move(board);
   state.root = std::move(root);

@@ -5,10 +5,12 @@
 #include <algorithm>
 
 #include "actors/effect_gateway_actor.hpp"
+#include "actors/extra_partitions_actor.hpp"
 #include "actors/journal_reader_actor.hpp"
 #include "actors/placement_actor.hpp"
 #include "actors/read_model_actor.hpp"
 #include "actors/relay_actor.hpp"
+#include "actors/snapshot_actor.hpp"
 #include "actors/spawn_io.hpp"
 #include "actors/store_actor.hpp"
 
@@ -31,9 +33,8 @@ void start(Self self) {
   constexpr Threading own = Threading::own_thread;
   state.shared.relay = spawn_io(system, own, relay, environment);
   state.shared.read_model = spawn_io(system, own, read_model, environment);
-  state.shared.store =
-      spawn_io(system, own, store, environment, state.shared.relay, state.shared.read_model,
-               state.board);
+  state.shared.store = spawn_io(system, own, store, environment, state.shared.relay,
+                                state.shared.read_model, state.board);
   state.shared.effects = system.spawn(effect_gateway, environment);
   state.shared.bus = spawn_io(system, own, bus_reader, environment);
   state.shared.journal = spawn_io(system, own, journal_reader, environment);
@@ -46,6 +47,14 @@ void start(Self self) {
         spawn_io(system, own, shard_supervisor, environment, state.shared, shard));
     self->send(state.shards.back(), Start{});
   }
+  state.extra_partitions = spawn_io(system, own, extra_partitions, environment, state.board);
+  self->monitor(caf::actor_cast<caf::actor>(state.extra_partitions));
+  self->send(state.extra_partitions, Start{});
+  if (environment->snapshots) {
+    state.snapshot = spawn_io(system, own, snapshot, environment, state.board, state.shared.root);
+    self->monitor(caf::actor_cast<caf::actor>(state.snapshot));
+    self->send(state.snapshot, Start{});
+  }
   // The others hear of this process when it is about to be of use to them.
   if (environment->alone) return;
   state.placement = spawn_io(system, own, placement, environment, state.board, state.shared.root);
@@ -57,17 +66,24 @@ bool is_own(const RootState& state, std::int64_t shard) {
   return shard >= 0 && shard < static_cast<std::int64_t>(state.shards.size());
 }
 
+// Where there is one.
+template <class Actor>
+void end_one(Self self, Actor& actor) {
+  if (!actor) return;
+  self->demonitor(caf::actor_cast<caf::actor>(actor));
+  self->send_exit(actor, caf::exit_reason::user_shutdown);
+  actor = nullptr;
+}
+
 // The shards have stopped. Threads of their own end only with their actors, and an actor is there
 // for as long as another one's state names it: all of them have to go.
 void end_all(Self self) {
   for (const shard_supervisor_actor& shard : self->state.shards) {
     self->send_exit(shard, caf::exit_reason::user_shutdown);
   }
-  if (self->state.placement) {
-    self->demonitor(caf::actor_cast<caf::actor>(self->state.placement));
-    self->send_exit(self->state.placement, caf::exit_reason::user_shutdown);
-    self->state.placement = nullptr;
-  }
+  end_one(self, self->state.placement);
+  end_one(self, self->state.snapshot);
+  end_one(self, self->state.extra_partitions);
   for (const caf::actor& each : all_of(self->state.shared)) {
     self->demonitor(each);
     self->send_exit(each, caf::exit_reason::user_shutdown);
@@ -110,6 +126,10 @@ root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr e
       [self](const GiveShardAway& order) {
         if (!is_own(self->state, order.shard)) return;
         self->send(self->state.shards[static_cast<std::size_t>(order.shard)], order);
+      },
+      [self](const SnapshotPtr& written) {
+        if (!is_own(self->state, written->shard)) return;
+        self->send(self->state.shards[static_cast<std::size_t>(written->shard)], written);
       },
       [self](const Replaced& why) { self->state.environment->replaced(why.reason); },
       [self](const Stop&) -> caf::typed_response_promise<Stop> {

@@ -14,6 +14,8 @@ struct RootState {
   std::shared_ptr<ShardBoard> board;
   SharedActors shared;
   placement_actor placement;  // none where this process is alone
+  snapshot_actor snapshot;    // none where there are no snapshots
+  extra_partitions_actor extra_partitions;
   std::vector<shard_supervisor_actor> shards;
 };
 

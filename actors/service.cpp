@@ -53,7 +53,7 @@ bool Service::ready() const {
 std::vector<ShardStatus> Service::shards() const {
   std::vector<ShardStatus> list;
   for (const auto& [shard, place] : parts_->board->places()) {
-    list.push_back({shard, place.state.state, place.state.reason, place.owner});
+    list.push_back({shard, place.state.state, place.state.reason, place.owner, place.snapshot_ms});
   }
   return list;
 }

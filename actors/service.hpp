@@ -11,7 +11,8 @@ struct ShardStatus {
   std::int64_t shard = 0;
   std::string state;
   std::string reason;
-  std::string owner;  // the process that owns it, where it is another one
+  std::string owner;       // the process that owns it, as far as is known
+  TimeMs snapshot_ms = 0;  // where it is owned here: of its newest snapshot; 0: none
 };
 
 class Service {

@@ -11,8 +11,10 @@ namespace selfheal {
 
 struct ShardPlace {
   ShardState state;
-  std::int64_t saved_seq = 0;  // by this process: everything up to it has been handed on
-  std::string owner;           // the process that owns it, as far as is known
+  std::int64_t saved_seq = 0;     // by this process: everything up to it has been handed on
+  std::int64_t snapshot_seq = 0;  // of the newest snapshot on the bus
+  TimeMs snapshot_ms = 0;
+  std::string owner;  // the process that owns it, as far as is known
   std::int64_t owner_saved_seq = 0;
 };
 
@@ -25,6 +27,11 @@ class ShardBoard {
   void set_saved(std::int64_t shard, std::int64_t seq) {
     const std::lock_guard lock(mutex_);
     places_[shard].saved_seq = seq;
+  }
+  void set_snapshot(std::int64_t shard, std::int64_t seq, TimeMs time_ms) {
+    const std::lock_guard lock(mutex_);
+    places_[shard].snapshot_seq = seq;
+    places_[shard].snapshot_ms = time_ms;
   }
   void set_owner(std::int64_t shard, const std::string& owner, std::int64_t saved_seq) {
     const std::lock_guard lock(mutex_);

@@ -67,9 +67,8 @@ Result<CutSupply> JournalWalk::read_inputs(std::int64_t shard, const Cut& cut) {
       range.begin = std::max(range.begin, kept->begin);
       if (range.begin >= range.end) return {};
     }
-    return reader_of({topic, partition}).read(
-        range,
-        [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+    return reader_of({topic, partition})
+        .read(range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
           into.records.insert(into.records.end(), batch.records.begin(), batch.records.end());
           into.owners.insert(into.owners.end(), batch.owners.begin(), batch.owners.end());
           return {};
@@ -87,11 +86,15 @@ Result<void> JournalWalk::decide_again(const Chain& before, const JournalRecord&
   Result<Token> token = supply ? planner_.recall(before, record.cut, std::move(*supply))
                                : Result<Token>(supply.error());
   const bool same_fold = before.fold_version == fold_version;
-  if (!token || !same_fold) {
-    if (!token && !options_.tolerate_lost_inputs) return token.error();
-    // What matters for long follows from the events; what was learnt from signals starts anew.
+  // A bus that is away has lost nothing: its inputs are read later.
+  const bool is_away = !token && token.error().code == ErrorCode::unavailable;
+  if (!token && (is_away || !options_.tolerate_lost_inputs)) return token.error();
+  if (!token) has_lost_inputs_ = true;
+  if (has_lost_inputs_ || !same_fold) {
+    // What matters for long follows from the events. What was learnt from signals cannot decide as
+    // it did, until a claim says that all begin anew.
     fold_.apply(record.events, facts_after(before), record.cut.tick_ms);
-    walked.inputs_lost = !token;
+    walked.inputs_lost = has_lost_inputs_;
     settings_changed_ = false;
     return {};
   }
@@ -131,7 +134,10 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
     // Every reader forgets at the same record: one that comes with saved pages learnt what one that
     // reads from the beginning could not.
     const bool other_fold = before.epoch > 0 && record.fold_version != before.fold_version;
-    if (record.kind == JournalKind::claim && other_fold) fold_.forget_soft();
+    if (record.kind == JournalKind::claim && (other_fold || record.forgets)) {
+      fold_.forget_soft();
+      has_lost_inputs_ = false;
+    }
     if (record.kind == JournalKind::config) {
       Result<Settings> settings = settings_from_text(record.content);
       if (!settings) return settings.error();

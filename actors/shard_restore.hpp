@@ -54,6 +54,8 @@ class JournalWalk {
   // As it should be saved now, with the rows changed since the last time.
   ShardChanges changes();
   const std::shared_ptr<const Settings>& settings() const { return fold_.settings(); }
+  // Inputs had expired, so what was learnt from signals is not whole: whoever claims has to say so.
+  bool has_lost_inputs() const { return has_lost_inputs_; }
   bool settings_pending() const { return settings_changed_; }
   Offset last_offset() const { return last_offset_; }
   const std::string& last_record_hash() const { return last_record_hash_; }
@@ -75,6 +77,7 @@ class JournalWalk {
   ShardFold fold_;
   Chain chain_;
   bool settings_changed_ = false;
+  bool has_lost_inputs_ = false;
   Token token_;
   Offset last_offset_ = -1;
   std::string last_record_hash_;

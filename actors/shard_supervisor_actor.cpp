@@ -2,12 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <future>
-
 #include "actors/committer_actor.hpp"
+#include "actors/shard_claim.hpp"
 #include "actors/stage_actor.hpp"
-#include "base/signature.hpp"
-#include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
 
 namespace selfheal {
@@ -21,102 +18,14 @@ constexpr std::size_t restarts_a_minute_max = 3;
 // Halving a cut down to its one poisonous record takes a restart for each halving.
 constexpr std::size_t halvings_a_minute_max = 20;
 constexpr std::chrono::seconds unavailable_retry{2};
-constexpr DurationMs claim_wait_ms = 15000;
 // How often a standby looks what it need not hold any longer, and how often it saves.
 constexpr std::chrono::milliseconds standby_look{500};
 constexpr DurationMs standby_save_interval_ms = 10000;
 
 void enter(Self self, const std::string& phase, const std::string& reason = {}) {
   self->state.phase = phase;
-  self->send(self->state.shared.root, ShardState{self->state.shard, phase, reason,
-                                                 self->state.epoch, self->state.owned});
-}
-
-// Appends a record outside the pipeline and reads the journal on until it is accepted or beaten.
-Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
-                             JournalRecord record, const JournalWalk::Visit& visit) {
-  const std::string body = encode_body(record);
-  const Result<std::string> signature = sign(environment.journal_secret_key, body);
-  if (!signature) return signature.error();
-  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(record.shard)};
-  auto answer = std::make_shared<std::promise<Result<Offset>>>();
-  environment.log->append(where, NewRecord{.value = wrap_body(*signature, body)},
-                          [answer](Result<Offset> stored) { answer->set_value(stored); });
-  std::future<Result<Offset>> future = answer->get_future();
-  if (future.wait_for(std::chrono::milliseconds(claim_wait_ms)) != std::future_status::ready) {
-    return Error{ErrorCode::unavailable, "the journal did not answer an append"};
-  }
-  const Result<Offset> stored = future.get();
-  if (!stored) return stored.error();
-  bool mine = false;
-  const Result<void> read =
-      walk.read_to(record.shard, *stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
-        const Result<SignedBody> parts = unwrap_body(walked.read->value);
-        if (parts && parts->body == body) mine = walked.acceptance == Acceptance::accepted;
-        return visit(walked);
-      });
-  if (!read) return read.error();
-  return mine;
-}
-
-JournalRecord claim_for(const Environment& environment, const Chain& chain, std::int64_t shard) {
-  JournalRecord claim;
-  claim.kind = JournalKind::claim;
-  claim.shard = shard;
-  claim.epoch = chain.epoch + 1;
-  claim.seq = chain.seq + 1;
-  claim.owner = environment.instance;
-  claim.build = environment.build;
-  claim.fold_version = fold_version;
-  claim.partitions = environment.partitions;
-  claim.public_key = environment.journal_public_key;
-  // Pinned by the first claim; drawn once, so that two clusters do not draw alike.
-  const Result<std::string> seed = from_hex(random_hex(8));
-  for (const char byte : *seed) {
-    claim.shard_seed = claim.shard_seed << 8 | static_cast<unsigned char>(byte);
-  }
-  return claim;
-}
-
-Result<void> claim(const Environment& environment, JournalWalk& walk, std::int64_t shard,
-                   const JournalWalk::Visit& visit) {
-  // Whoever was first with the same epoch is the owner; to try again would only take it from there.
-  const int tries_max = environment.alone ? 5 : 1;
-  for (int attempt = 0; attempt < tries_max; ++attempt) {
-    const Result<bool> mine =
-        append_and_read(environment, walk, claim_for(environment, walk.chain(), shard), visit);
-    if (!mine) return mine.error();
-    if (!*mine) continue;  // somebody else was first; the chain has moved on
-    if (walk.chain().partitions != environment.partitions) {
-      return Error{ErrorCode::refused, "the journal was begun with " +
-                                           std::to_string(walk.chain().partitions) +
-                                           " partitions and topics.partitions says " +
-                                           std::to_string(environment.partitions) +
-                                           ": set it back, or begin with another topics.prefix"};
-    }
-    return {};
-  }
-  return Error{ErrorCode::fenced, "another owner claims this shard over and over"};
-}
-
-// Puts the settings that this process wants into the chain, where they differ and are newer: a
-// process that takes over with an older file must not bring it back.
-Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk,
-                               const WantedSettings& wanted, const JournalWalk::Visit& visit) {
-  if (walk.chain().settings == wanted.content) return {};
-  if (!environment.alone && wanted.since_ms < walk.chain().settings_ms) return {};
-  JournalRecord record;
-  record.kind = JournalKind::config;
-  record.shard = walk.chain().shard;
-  record.epoch = walk.chain().epoch;
-  record.seq = walk.chain().seq + 1;
-  record.prev_hash = to_hex(walk.chain().head);
-  record.generation = walk.chain().generation + 1;
-  record.content = wanted.content;
-  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
-  if (!mine) return mine.error();
-  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
-  return {};
+  self->send(self->state.shared.root,
+             ShardState{self->state.shard, phase, reason, self->state.epoch, self->state.owned});
 }
 
 // Records that are held back for a takeover; what is older has long been handed on by its owner, or
@@ -136,6 +45,17 @@ void drop_handed_on(ShardSupervisorState& state) {
   }
 }
 
+// Readers of this process learn of a record that it did not write.
+CommittedPtr show(Self self, const WalkedRecord& walked,
+                  const std::shared_ptr<const Settings>& settings) {
+  auto committed = std::make_shared<CommittedRecord>();
+  committed->record = *walked.record;
+  committed->settings = settings;
+  committed->append_ms = walked.read->append_time_ms;
+  self->send(self->state.shared.read_model, CommittedPtr(committed));
+  return committed;
+}
+
 // What a record of the journal means to a process that did not write it, or has forgotten that it
 // did: it is shown, and kept to be handed on.
 Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
@@ -148,12 +68,9 @@ Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
   if (!walked.difference.empty()) {
     return Error{ErrorCode::corrupt, "deciding again differs: " + walked.difference};
   }
-  auto committed = std::make_shared<CommittedRecord>();
-  committed->record = *walked.record;
-  committed->settings = settings;
-  committed->append_ms = walked.read->append_time_ms;
-  self->send(state.shared.read_model, CommittedPtr(committed));
+  CommittedPtr committed = show(self, walked, settings);
   const JournalRecord& record = committed->record;
+  if (record.kind == JournalKind::claim) state.claimed_ms = state.environment->now_ms();
   const bool quiet = record.kind == JournalKind::batch && record.events.empty();
   if (quiet || record.seq <= state.handed_on_seq) return {};
   state.held.push_back(std::move(committed));
@@ -172,8 +89,9 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   const Environment& environment = *self->state.environment;
   const std::int64_t shard = self->state.shard;
   self->state.held.clear();
-  Result<SavedShard> saved = environment.store->load(shard);
-  if (!saved) return saved.error();
+  const Result<LoadedState> loaded_state = load_state(environment, shard);
+  if (!loaded_state) return loaded_state.error();
+  const SavedShard* saved = &loaded_state->saved;
   const Result<void> checked = check_saved_position(*environment.log, environment.topics, *saved);
   if (!checked) return checked.error();
   auto walk = std::make_shared<JournalWalk>(*environment.log, environment.topics,
@@ -181,6 +99,14 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
     if (!loaded) return loaded.error();
+  }
+  if (loaded_state->from_snapshot) {
+    const Result<void> shown =
+        read_history(environment, saved->chain, [&](const WalkedRecord& walked) -> Result<void> {
+          if (walked.acceptance == Acceptance::accepted) show(self, walked, walk->settings());
+          return {};
+        });
+    if (!shown) return shown.error();
   }
   // State is saved only once everything up to it has been handed on.
   self->state.saved_seq = self->state.handed_on_seq = saved->chain.seq;
@@ -227,7 +153,8 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
                          state.shared.relay,
                          state.shared.read_model,
                          state.shared.effects,
-                         state.shared.store};
+                         state.shared.store,
+                         state.shared.board};
   state.committer = self->spawn(committer, environment, std::move(wiring));
   state.children = {caf::actor_cast<caf::actor>(state.cutter),
                     caf::actor_cast<caf::actor>(state.committer)};
@@ -289,13 +216,16 @@ void take_over(Self self, const std::string& reason) {
   state.epoch = walk->chain().epoch + 1;
   enter(self, "claiming");
   const JournalWalk::Visit visit = see_all(self, *walk);
-  Result<void> done = claim(environment, *walk, state.shard, visit);
+  Result<void> done = claim_shard(environment, *walk, state.shard, visit);
   state.epoch = walk->chain().epoch;
   const std::int64_t claimed_seq = walk->chain().seq;
+  if (done) done = record_crash(environment, *walk, visit);
   if (done) done = agree_on_settings(environment, *walk, state.wanted_settings, visit);
   if (done && walk->chain().seq > claimed_seq) show_settings(self, *walk);
   if (!done) return fall(self, to_string(done.error().code), done.error().context);
   hand_on(state, self);
+  state.shared.board->set_snapshot(state.shard, walk->chain().snapshot_seq,
+                                   walk->chain().snapshot_ms);
   walk->close_readers();
   environment.metrics->count_takeover(reason);
   open_and_go(self, walk);
@@ -310,9 +240,9 @@ void follow(Self self, const std::shared_ptr<JournalWalk>& walk) {
   const auto wake = [me = caf::actor_cast<shard_supervisor_actor>(self), shard = state.shard] {
     caf::anon_send(me, Woken{shard});
   };
-  Result<std::unique_ptr<LogReader>> reader = environment.log->open(
-      {environment.topics.journal, static_cast<std::int32_t>(state.shard)},
-      walk->chain().journal_next, wake);
+  Result<std::unique_ptr<LogReader>> reader =
+      environment.log->open({environment.topics.journal, static_cast<std::int32_t>(state.shard)},
+                            walk->chain().journal_next, wake);
   if (!reader) return fall(self, to_string(reader.error().code), reader.error().context);
   state.walk = walk;
   state.journal = std::move(*reader);
@@ -364,6 +294,9 @@ void look_after_standby(Self self, const Tick& tick) {
 void take_when_followed(Self self, const TakeShard& order) {
   ShardSupervisorState& state = self->state;
   if (!state.walk || state.stopping) return;  // owned, or not yet restored: the order comes again
+  // Somebody else has just claimed and may not yet have said so.
+  const DurationMs since_ms = state.environment->now_ms() - state.claimed_ms;
+  if (since_ms >= 0 && since_ms < state.environment->placement.heartbeat_timeout_ms) return;
   spdlog::info("shard {}: taking over{} ({})", state.shard,
                order.from.empty() ? std::string() : " from " + order.from, order.reason);
   state.environment->failpoint("before_claim");
@@ -488,6 +421,9 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
       [self](const NewSettings& wanted) {
         self->state.wanted_settings = {wanted.content, self->state.environment->now_ms()};
         if (self->state.cutter) self->send(self->state.cutter, wanted);
+      },
+      [self](const SnapshotPtr& written) {
+        if (self->state.live) self->send(self->state.cutter, written);
       },
       [self](const Stop&) -> caf::typed_response_promise<Stop> {
         auto promise = self->make_response_promise<Stop>();

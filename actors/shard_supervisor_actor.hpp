@@ -5,6 +5,7 @@
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/shard_board.hpp"
+#include "actors/shard_claim.hpp"
 #include "actors/shard_restore.hpp"
 
 namespace selfheal {
@@ -19,12 +20,6 @@ struct SharedActors {
   effect_gateway_actor effects;
   root_supervisor_actor root;
   std::shared_ptr<ShardBoard> board;
-};
-
-// What this process would have in force.
-struct WantedSettings {
-  std::string content;  // canonical JSON
-  TimeMs since_ms = 0;  // when it was asked for
 };
 
 struct ShardSupervisorState {
@@ -50,6 +45,7 @@ struct ShardSupervisorState {
   // Committed by the owner and perhaps not yet handed on by it: whoever takes over does so again.
   std::deque<CommittedPtr> held;
   std::int64_t handed_on_seq = 0;
+  TimeMs claimed_ms = 0;  // when another owner's claim was last read
   TimeMs saved_ms = 0;
   std::int64_t saved_seq = 0;
   std::int64_t timer = 0;

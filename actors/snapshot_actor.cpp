@@ -29,8 +29,9 @@ void look(Self self) {
   const TimeMs now_ms = environment.now_ms();
   for (const auto& [shard, place] : state.board->places()) {
     if (place.state.state == "live" && place.snapshot_ms > 0) {
-      environment.metrics->set_snapshot_age(
-          shard, static_cast<double>(std::max<TimeMs>(0, now_ms - place.snapshot_ms)) / 1000.0);
+      const DurationMs age_ms = std::max<TimeMs>(0, now_ms - place.snapshot_ms);
+      environment.metrics->set_snapshot(shard, static_cast<double>(age_ms) / 1000.0,
+                                        static_cast<double>(inputs_kept_ms - age_ms) / 1000.0);
     }
     const auto tried = state.tried_us.find(shard);
     if (tried != state.tried_us.end() && steady_us() - tried->second < pause_us) continue;
@@ -58,8 +59,7 @@ snapshot_actor::behavior_type snapshot(Self self, EnvironmentPtr environment,
   self->state.board = std::move(board);
   self->state.root = std::move(root);
   const auto again = [self] {
-    self->delayed_send(self,
-                       std::chrono::milliseconds(self->state.environment->snapshot_look_ms),
+    self->delayed_send(self, std::chrono::milliseconds(self->state.environment->snapshot_look_ms),
                        Tick{});
   };
   return {

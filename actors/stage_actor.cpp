@@ -26,6 +26,8 @@ void decide(Self self, const TokenPtr& token) {
   const auto begin = std::chrono::steady_clock::now();
   const std::int64_t began_us = thread_cpu_us();
   try {
+    const CrashScope scope(token->facts.shard, token->cut, state.stage_name.c_str());
+    if (token->cut.records() > 0) state.environment->failpoint("in_stage");
     state.stage->receive(*token);
   } catch (const std::exception& failure) {
     // The shard ends here; the committer records which cut did it, so that the next incarnation
@@ -39,7 +41,7 @@ void decide(Self self, const TokenPtr& token) {
   }
   token->work_us += thread_cpu_us() - began_us;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  state.environment->metrics->observe_stage(std::string(state.stage->name()), took.count());
+  state.environment->metrics->observe_stage(state.stage_name, took.count());
   if (state.next) {
     self->send(state.next, token);
   } else {
@@ -53,6 +55,7 @@ stage_actor::behavior_type stage(Self self, EnvironmentPtr environment,
                                  std::shared_ptr<Stage> owned, stage_actor next,
                                  committer_actor committer) {
   self->state.environment = std::move(environment);
+  self->state.stage_name = owned->name();
   self->state.stage = std::move(owned);
   self->state.next = std::move(next);
   self->state.committer = std::move(committer);

@@ -8,6 +8,7 @@ struct StageState {
   static inline const char* name = "stage";
   EnvironmentPtr environment;
   std::shared_ptr<Stage> stage;
+  std::string stage_name;
   stage_actor next;  // null for the last stage
   committer_actor committer;
 };

@@ -97,9 +97,17 @@ struct Metrics::Families {
   Family<Gauge>& series = gauge("series", "Series that a shard has learnt.");
   Family<Counter>& takeovers =
       counter("takeovers_total", "Shards claimed by this process, by reason.");
+  Family<Counter>& restores =
+      counter("restores_total", "Shards whose state was loaded from the bus, by source.");
+  Family<Gauge>& snapshot_age =
+      gauge("snapshot_age_seconds", "Age of the newest snapshot of an owned shard.");
+  Family<Gauge>& snapshot_headroom =
+      gauge("snapshot_headroom_seconds", "How long a restore from that snapshot stays possible.");
+  Family<Gauge>& extra_partitions =
+      gauge("extra_partitions", "Partitions of the signals that no shard reads: they are routed.");
   Family<Gauge>& members = gauge("members", "Processes of the cluster that are there.");
-  Family<Gauge>& lapses =
-      gauge("member_lapses", "How often a process was taken for dead that was not, since the start.");
+  Family<Gauge>& lapses = gauge(
+      "member_lapses", "How often a process was taken for dead that was not, since the start.");
   Family<Counter>& restarts = counter("shard_restarts_total", "Restarts of a shard, by cause.");
   Family<Counter>& predictions =
       counter("predictions_total", "Predictions that ended, as TP, FP or FN.");
@@ -227,6 +235,20 @@ void Metrics::count_restart(const std::string& kind) {
 
 void Metrics::count_takeover(const std::string& reason) {
   families_->takeovers.Add({{"reason", reason}}).Increment();
+}
+
+void Metrics::count_restore(const std::string& source) {
+  families_->restores.Add({{"source", source}}).Increment();
+}
+
+void Metrics::set_snapshot(std::int64_t shard, double age_seconds, double headroom_seconds) {
+  const std::map<std::string, std::string> labels = {{"shard", std::to_string(shard)}};
+  families_->snapshot_age.Add(labels).Set(age_seconds);
+  families_->snapshot_headroom.Add(labels).Set(headroom_seconds);
+}
+
+void Metrics::set_extra_partitions(std::int64_t count) {
+  families_->extra_partitions.Add({}).Set(static_cast<double>(count));
 }
 
 void Metrics::set_members(std::int64_t present, std::int64_t lapses) {

@@ -36,6 +36,12 @@ class Metrics {
   void count_restart(const std::string& kind);
   // A shard was claimed by this process; the reason is of PlacementClaim, or alone, or restarted.
   void count_takeover(const std::string& reason);
+  // A shard's state was loaded from the bus.
+  void count_restore(const std::string& source);
+  // Its newest snapshot; the headroom is how long inputs since then are still kept.
+  void set_snapshot(std::int64_t shard, double age_seconds, double headroom_seconds);
+  // Partitions of the signals beyond the number of shards.
+  void set_extra_partitions(std::int64_t count);
   // Processes that are there, and how often one was taken for dead needlessly, in all.
   void set_members(std::int64_t present, std::int64_t lapses);
 

@@ -92,7 +92,7 @@ void fold(benchmark::State& state) {
       const std::int64_t seq = pending.record.seq;
       const std::string value = window.add(std::move(pending)).value();
       Acceptance acceptance = Acceptance::accepted;
-      window.delivered(seq);
+      static_cast<void>(window.delivered(seq));
       static_cast<void>(window.read({seq, now_ms, {}, value}, acceptance));
       static_cast<void>(window.pop_committed());
     }

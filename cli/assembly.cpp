@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "cli/journal_source.hpp"
 #include "storage/embedded_log.hpp"
@@ -44,8 +45,10 @@ std::function<void(const char*)> failpoints() {
     name.resize(colon);
   }
   auto left = std::make_shared<std::atomic<int>>(passes);
-  return [name, left](const char* point) {
-    if (name == point && --*left == 0) kill(getpid(), SIGKILL);
+  // SELFHEAL_FAILPOINT_CRASH=1: as by a fault of the process itself.
+  const int how = std::getenv("SELFHEAL_FAILPOINT_CRASH") != nullptr ? SIGABRT : SIGKILL;
+  return [name, left, how](const char* point) {
+    if (name == point && --*left == 0) raise(how);
   };
 }
 
@@ -102,12 +105,35 @@ Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config) {
   return std::shared_ptr<Log>(std::move(*log));
 }
 
+// A data folder belongs to one process of one cluster: another one's state and action files would
+// be taken for its own.
+Result<void> check_identity(const ServiceConfig& config) {
+  if (config.bus.kind != "kafka") return {};
+  const std::string path = config.data_dir + "/identity";
+  const std::string mine = "instance " + config.instance + ", topics " + config.topics.prefix;
+  std::ifstream stream(path);
+  std::string found;
+  if (std::getline(stream, found)) {
+    if (found == mine) return {};
+    return Error{ErrorCode::refused, config.data_dir + " belongs to " + found + ", and this is " +
+                                         mine +
+                                         ": give each process a data_dir of its own, or delete the "
+                                         "file identity where it was renamed on purpose"};
+  }
+  std::ofstream out(path);
+  out << mine << "\n";
+  out.close();
+  if (!out) return Error{ErrorCode::unavailable, "cannot write " + path};
+  return {};
+}
+
 Result<Assembly> assemble(const ServiceConfig& config) {
   const DataFolders folders = data_folders(config);
   for (const std::string& folder : {folders.state, folders.actions, folders.secrets}) {
     const Result<void> made = make_folder(folder);
     if (!made) return made.error();
   }
+  if (const Result<void> own = check_identity(config); !own) return own.error();
   Assembly assembly;
   Result<FirstKeys> first = ensure_first_key(config.keys_dir);
   if (!first) return first.error();
@@ -138,6 +164,9 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   environment->journal_secret_key = journal->secret_key;
   environment->forward_key_id = journal->name;
   environment->settings = settings_text(assembly.settings);
+  Result<std::shared_ptr<CrashMarks>> marks = CrashMarks::open(config.data_dir);
+  if (!marks) return marks.error();
+  environment->crash_marks = std::move(*marks);
   environment->actions_folder = folders.actions;
   environment->secrets_folder = folders.secrets;
   environment->program = own_program();
@@ -146,6 +175,14 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   environment->cut_budget_us = config.cut_budget_us;
   environment->save_interval_ms = config.save_interval.ms;
   environment->failpoint = failpoints();
+  environment->shard_keys = {journal->public_key};
+  for (const KeyEntry& key : assembly.settings.keys) {
+    const bool known = key.public_key == journal->public_key;
+    if (key.role == "shard" && !known) environment->shard_keys.push_back(key.public_key);
+  }
+  environment->snapshots = config.bus.kind == "kafka";
+  environment->snapshot_interval_ms = config.snapshot.interval.ms;
+  environment->snapshot_records = config.snapshot.records;
   environment->alone = config.bus.kind != "kafka";
   environment->heartbeat_interval_ms = config.cluster.heartbeat_interval.ms;
   environment->placement.heartbeat_timeout_ms = config.cluster.heartbeat_timeout.ms;

@@ -1,9 +1,11 @@
 // `selfheal doctor`: checks what the service needs, and says what to do where it does not hold.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "cli/commands.hpp"
 #include "config/keys.hpp"
+#include "storage/snapshot.hpp"
 #include "topics/topic_table.hpp"
 
 namespace selfheal {
@@ -74,6 +76,43 @@ Finding check_operator(const ServiceConfig& config) {
   return finding;
 }
 
+// Of every shard one that is young enough, or a journal that is whole: else an empty disk could not
+// be restored.
+Finding check_snapshots(const ServiceConfig& config, Log& log) {
+  Finding finding{.check = "snapshots"};
+  finding.remedy = "see to it that a process owns every shard: it writes them by itself";
+  std::vector<std::string> keys;
+  const Result<std::vector<PublicKey>> listed = list_keys(config.keys_dir);
+  for (const PublicKey& key : listed ? *listed : std::vector<PublicKey>{}) {
+    if (key.role == "shard") keys.push_back(key.public_key);
+  }
+  const TopicNames topics = topic_names(config.topics.prefix);
+  std::int64_t without = 0;
+  DurationMs oldest_ms = 0;
+  for (std::int64_t shard = 0; shard < config.topics.partitions; ++shard) {
+    const TopicPartition journal{topics.journal, static_cast<std::int32_t>(shard)};
+    const Result<OffsetRange> range = log.range(journal);
+    const auto pointer = find_snapshot(log, topics, shard, keys);
+    if (!range || !pointer) {
+      finding.holds = false;
+      finding.found = range ? pointer.error().context : range.error().context;
+      return finding;
+    }
+    if (!pointer->has_value()) {
+      ++without;
+      if (range->begin > 0) finding.holds = false;
+      continue;
+    }
+    oldest_ms = std::max(oldest_ms, wall_clock_ms() - (*pointer)->append_ms);
+  }
+  if (oldest_ms > snapshot_age_ms_max) finding.holds = false;
+  finding.found = std::to_string(config.topics.partitions - without) + " of " +
+                  std::to_string(config.topics.partitions) + " shards have one, the oldest of " +
+                  format_duration(oldest_ms);
+  if (without > 0) finding.found += "; the others' journals are restored from their beginning";
+  return finding;
+}
+
 // The bus: reachable, with every topic and enough partitions, and a journal that keeps what it
 // says.
 std::vector<Finding> check_bus(const ServiceConfig& config) {
@@ -96,6 +135,9 @@ std::vector<Finding> check_bus(const ServiceConfig& config) {
          partitions ? std::to_string(*partitions) + " partitions" : partitions.error().context,
          "selfheal topics create"});
   }
+  const bool all_there = std::all_of(findings.begin(), findings.end(),
+                                     [](const Finding& finding) { return finding.holds; });
+  if (all_there) findings.push_back(check_snapshots(config, **log));
   return findings;
 }
 

@@ -10,6 +10,7 @@
 #include "actors/service.hpp"
 #include "api/http_server.hpp"
 #include "cli/commands.hpp"
+#include "storage/snapshot.hpp"
 
 namespace selfheal {
 namespace {
@@ -52,6 +53,12 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
       return Error{ErrorCode::unavailable, "stopped while waiting for the bus"};
     }
   }
+}
+
+// How long a restore from the newest snapshot stays possible; null where there is none.
+Json headroom(TimeMs snapshot_ms) {
+  if (snapshot_ms == 0) return nullptr;
+  return (inputs_kept_ms - (wall_clock_ms() - snapshot_ms)) / 1000;
 }
 
 void reload(const ConfigOptions& options, Service& service) {
@@ -104,10 +111,12 @@ Exit run(const ConfigOptions& options) {
                          [&] {
                            std::vector<Json> states;
                            for (const ShardStatus& shard : service.shards()) {
-                             states.push_back(Json{{"shard", shard.shard},
-                                                   {"state", shard.state},
-                                                   {"reason", shard.reason},
-                                                   {"owner", shard.owner}});
+                             states.push_back(
+                                 Json{{"shard", shard.shard},
+                                      {"state", shard.state},
+                                      {"reason", shard.reason},
+                                      {"owner", shard.owner},
+                                      {"snapshot_headroom_seconds", headroom(shard.snapshot_ms)}});
                            }
                            return states;
                          },

@@ -226,6 +226,13 @@ Result<void> check(const ServiceConfig& config) {
   if (cluster.balance_after.ms < 0 || cluster.balance_after.ms > one_hour_ms) {
     return bad("cluster.balance_after must be at most 1h");
   }
+  constexpr DurationMs snapshot_ms_min = 10'000;
+  constexpr DurationMs snapshot_ms_max = 42 * one_hour_ms;
+  if (config.snapshot.interval.ms < snapshot_ms_min ||
+      config.snapshot.interval.ms > snapshot_ms_max) {
+    return bad("snapshot.interval must be from 10s to 42h");
+  }
+  if (config.snapshot.records < 1000) return bad("snapshot.records must be at least 1000");
   if (config.save_interval.ms <= 0 || config.save_interval.ms > one_hour_ms) {
     return bad("save_interval must be above 0s and at most 1h");
   }

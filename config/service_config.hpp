@@ -76,13 +76,29 @@ struct ClusterConfig {
     return std::tuple{
         field("heartbeat_interval", &ClusterConfig::heartbeat_interval,
               "how often a process says that it is there, 20ms to 10s"),
-        field("heartbeat_timeout", &ClusterConfig::heartbeat_timeout,
-              "silent for so long it is taken for dead and its shards are taken over; at least three "
-              "intervals, at most 60s; the same in every process"),
+        field(
+            "heartbeat_timeout", &ClusterConfig::heartbeat_timeout,
+            "silent for so long it is taken for dead and its shards are taken over; at least three "
+            "intervals, at most 60s; the same in every process"),
         field("balance_after", &ClusterConfig::balance_after,
               "without anybody coming or going for so long, shards move to who has fewer")};
   }
   bool operator==(const ClusterConfig&) const = default;
+};
+
+// State on the bus, for a machine whose disk is empty. Not with the embedded bus, which is on it.
+struct SnapshotConfig {
+  Duration interval{6 * 3600 * 1000};
+  std::int64_t records = 200'000;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("interval", &SnapshotConfig::interval,
+              "age at which a shard is given a new one, 10s to 42h: a quarter of what the topic "
+              "keeps"),
+        field("records", &SnapshotConfig::records,
+              "records of the journal after which it is, whatever its age; at least 1000")};
+  }
+  bool operator==(const SnapshotConfig&) const = default;
 };
 
 struct ServiceConfig {
@@ -106,6 +122,7 @@ struct ServiceConfig {
   RunSettings run;
   std::vector<ChangeWindow> change_windows;
   ClusterConfig cluster;
+  SnapshotConfig snapshot;
   std::int64_t cut_budget_us = 500;
   Duration save_interval{1000};
   static constexpr auto fields() {
@@ -136,6 +153,7 @@ struct ServiceConfig {
         field("change_windows", &ServiceConfig::change_windows,
               "when changes are allowed; none: always"),
         field("cluster", &ServiceConfig::cluster, "several processes on one Kafka"),
+        field("snapshot", &ServiceConfig::snapshot, "of state, on Kafka"),
         field("cut_budget_us", &ServiceConfig::cut_budget_us,
               "work in one cut, in microseconds, 1 to 1000000"),
         field("save_interval", &ServiceConfig::save_interval,

@@ -3,32 +3,23 @@
 #include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/snapshot.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
-namespace {
 
-// "shard/<16 hex digits>/…": keys of one shard are neighbours.
-std::string shard_prefix(std::int64_t shard) {
-  return "shard/" + to_hex(static_cast<std::uint64_t>(shard)) + "/";
-}
-
-constexpr const char* head_name = "head";
-constexpr const char* page_name = "page/";
-constexpr const char* rows_prefix = "rows/";
-
-std::string encode_head(const ShardChanges& changes) {
+std::string encode_saved_head(const SavedShard& head) {
   Json json = Json::object();
-  json["chain"] = encode_chain(changes.chain);
-  json["last_offset"] = changes.last_offset;
-  json["last_record_hash"] = changes.last_record_hash;
+  json["chain"] = encode_chain(head.chain);
+  json["last_offset"] = head.last_offset;
+  json["last_record_hash"] = head.last_record_hash;
   return dump(json);
 }
 
-Result<void> decode_head(const std::string& text, SavedShard& saved) {
+Result<void> decode_saved_head(const std::string& text, SavedShard& saved) {
   const Result<Json> json = parse_json(text);
   if (!json) return json.error();
   try {
@@ -43,6 +34,17 @@ Result<void> decode_head(const std::string& text, SavedShard& saved) {
     return Error{ErrorCode::corrupt, failure.what()};
   }
 }
+
+namespace {
+
+// "shard/<16 hex digits>/…": keys of one shard are neighbours.
+std::string shard_prefix(std::int64_t shard) {
+  return "shard/" + to_hex(static_cast<std::uint64_t>(shard)) + "/";
+}
+
+constexpr const char* head_name = "head";
+constexpr const char* page_name = "page/";
+constexpr const char* rows_prefix = "rows/";
 
 Error from_status(const rocksdb::Status& status, const std::string& doing) {
   ErrorCode code = ErrorCode::internal;
@@ -66,26 +68,61 @@ class RocksPageStore : public PageStore {
 
   Result<SavedShard> load(std::int64_t shard) override {
     SavedShard saved;
-    const std::string prefix = shard_prefix(shard);
-    std::string head;
-    const rocksdb::Status status =
-        database_->Get(rocksdb::ReadOptions(), prefix + head_name, &head);
-    if (status.IsNotFound()) return saved;
-    if (!status.ok()) return from_status(status, "reading state in " + folder_);
-    const Result<void> decoded = decode_head(head, saved);
-    if (!decoded) return decoded.error().within("state of shard " + std::to_string(shard));
-    Result<std::vector<std::pair<std::string, std::string>>> pages = scan(prefix + page_name);
-    if (!pages) return pages.error();
-    saved.pages = std::move(*pages);
+    const Result<void> visited = visit(
+        shard,
+        [&](const SavedShard& head) -> Result<void> {
+          saved = head;
+          return {};
+        },
+        [&](std::string_view key, std::string_view value) -> Result<void> {
+          saved.pages.emplace_back(key, value);
+          return {};
+        });
+    if (!visited) return visited.error();
     return saved;
+  }
+
+  Result<void> visit(std::int64_t shard, const VisitHead& visit_head,
+                     const VisitPage& visit_page) override {
+    // Head and pages of one moment: somebody may write meanwhile.
+    rocksdb::ManagedSnapshot moment(database_.get());
+    rocksdb::ReadOptions options;
+    options.snapshot = moment.snapshot();
+    const std::string prefix = shard_prefix(shard);
+    std::string text;
+    const rocksdb::Status status = database_->Get(options, prefix + head_name, &text);
+    if (status.IsNotFound()) return {};
+    if (!status.ok()) return from_status(status, "reading state in " + folder_);
+    SavedShard head;
+    Result<void> done = decode_saved_head(text, head);
+    if (!done) return done.error().within("state of shard " + std::to_string(shard));
+    if (done = visit_head(head); !done) return done;
+    const std::string pages = prefix + page_name;
+    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(options));
+    for (at->Seek(pages); at->Valid() && at->key().starts_with(pages); at->Next()) {
+      const rocksdb::Slice key = at->key();
+      done = visit_page({key.data() + pages.size(), key.size() - pages.size()},
+                        {at->value().data(), at->value().size()});
+      if (!done) return done;
+    }
+    if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
+    return {};
   }
 
   Result<void> write(const ShardChanges& changes) override {
     rocksdb::WriteBatch batch;
     const std::string prefix = shard_prefix(changes.shard);
+    if (changes.replaces_all) {
+      const Result<void> emptied = erase_all(prefix + page_name, batch);
+      if (!emptied) return emptied;
+    }
     for (const auto& [key, value] : changes.puts) batch.Put(prefix + page_name + key, value);
     for (const std::string& key : changes.erases) batch.Delete(prefix + page_name + key);
-    batch.Put(prefix + head_name, encode_head(changes));
+    SavedShard head;
+    head.chain = changes.chain;
+    head.last_offset = changes.last_offset;
+    head.last_record_hash = changes.last_record_hash;
+    batch.Put(prefix + head_name, encode_saved_head(head));
     return commit(batch);
   }
 
@@ -114,6 +151,15 @@ class RocksPageStore : public PageStore {
     options.disableWAL = true;
     const rocksdb::Status status = database_->Write(options, &batch);
     if (!status.ok()) return from_status(status, "writing state in " + folder_);
+    return {};
+  }
+
+  Result<void> erase_all(const std::string& prefix, rocksdb::WriteBatch& batch) {
+    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(rocksdb::ReadOptions()));
+    for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
+      batch.Delete(at->key());
+    }
+    if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
     return {};
   }
 
@@ -188,10 +234,23 @@ Result<SavedShard> MemoryPageStore::load(std::int64_t shard) {
   return saved;
 }
 
+Result<void> MemoryPageStore::visit(std::int64_t shard, const VisitHead& head,
+                                    const VisitPage& page) {
+  const Result<SavedShard> saved = load(shard);
+  if (!saved) return saved.error();
+  if (!saved->found) return {};
+  Result<void> done = head(*saved);
+  for (auto each = saved->pages.begin(); done && each != saved->pages.end(); ++each) {
+    done = page(each->first, each->second);
+  }
+  return done;
+}
+
 Result<void> MemoryPageStore::write(const ShardChanges& changes) {
   const std::lock_guard lock(mutex_);
   if (fail_) return Error{ErrorCode::exhausted, "no space left"};
   Shard& shard = shards_[changes.shard];
+  if (changes.replaces_all) shard.pages.clear();
   for (const auto& [key, value] : changes.puts) shard.pages[key] = value;
   for (const std::string& key : changes.erases) shard.pages.erase(key);
   shard.chain = changes.chain;

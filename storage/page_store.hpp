@@ -4,10 +4,12 @@
 // committed in the journal, so it never has to be wiped: what is missing is read from there again.
 // Thread-safe.
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,13 +36,24 @@ struct ShardChanges {
   std::string last_record_hash;
   std::map<std::string, std::string> puts;
   std::vector<std::string> erases;
+  bool replaces_all = false;  // what was saved of the shard before goes
 };
+
+// The head of a saved shard (everything but its pages) as text.
+std::string encode_saved_head(const SavedShard& head);
+// Sets `found` where it can be read; corrupt where not.
+Result<void> decode_saved_head(const std::string& text, SavedShard& saved);
 
 class PageStore {
  public:
   virtual ~PageStore() = default;
   virtual Result<SavedShard> load(std::int64_t shard) = 0;
   virtual Result<void> write(const ShardChanges& changes) = 0;
+  // What load() gives, without holding all of it: the head, then each page, as of one moment.
+  // Nothing is visited where nothing is saved. A visitor may stop it with an error.
+  using VisitHead = std::function<Result<void>(const SavedShard& head)>;
+  using VisitPage = std::function<Result<void>(std::string_view key, std::string_view value)>;
+  virtual Result<void> visit(std::int64_t shard, const VisitHead& head, const VisitPage& page) = 0;
   // Rows that belong to no shard (read model), under their own prefix; atomic among themselves.
   virtual Result<void> write_rows(const std::map<std::string, std::string>& puts,
                                   const std::vector<std::string>& erases) = 0;
@@ -57,6 +70,7 @@ class MemoryPageStore : public PageStore {
  public:
   Result<SavedShard> load(std::int64_t shard) override;
   Result<void> write(const ShardChanges& changes) override;
+  Result<void> visit(std::int64_t shard, const VisitHead& head, const VisitPage& page) override;
   Result<void> write_rows(const std::map<std::string, std::string>& puts,
                           const std::vector<std::string>& erases) override;
   Result<std::vector<std::pair<std::string, std::string>>> load_rows(

@@ -6,7 +6,6 @@
 #include <mutex>
 
 #include "base/signature.hpp"
-#include "storage/record_format.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -95,8 +94,8 @@ class ChunkWriter {
 
   Result<void> send() {
     if (const Result<void> room = wait_for(in_flight_max - 1); !room) return room;
-    hash_ = sha256(std::string_view(reinterpret_cast<const char*>(hash_.data()), hash_.size()),
-                   chunk_);
+    hash_ =
+        sha256(std::string_view(reinterpret_cast<const char*>(hash_.data()), hash_.size()), chunk_);
     manifest_.bytes += static_cast<std::int64_t>(chunk_.size());
     ++manifest_.chunks;
     {
@@ -124,9 +123,8 @@ class ChunkWriter {
 
   Result<void> wait_for(int in_flight) {
     std::unique_lock lock(answers_->mutex);
-    const bool answered = answers_->changed.wait_for(lock, answer_wait, [&] {
-      return answers_->error || answers_->in_flight <= in_flight;
-    });
+    const bool answered = answers_->changed.wait_for(
+        lock, answer_wait, [&] { return answers_->error || answers_->in_flight <= in_flight; });
     if (answers_->error) return *answers_->error;
     if (!answered) return Error{ErrorCode::unavailable, "the log did not answer a chunk"};
     return {};
@@ -152,8 +150,8 @@ class ChunkReader {
     if (!take_u32(rest, index)) return broken("a chunk is cut short");
     if (index < chunks_) return {};  // stored twice by the log
     if (index > chunks_) return broken("chunk " + std::to_string(chunks_) + " is missing");
-    hash_ = sha256(std::string_view(reinterpret_cast<const char*>(hash_.data()), hash_.size()),
-                   chunk);
+    hash_ =
+        sha256(std::string_view(reinterpret_cast<const char*>(hash_.data()), hash_.size()), chunk);
     ++chunks_;
     while (!rest.empty()) {
       std::string_view key;
@@ -201,16 +199,16 @@ Result<bool> is_named(Log& log, const TopicNames& topics, const SnapshotPointer&
   if (pointer.journal_offset < range->begin) return true;
   if (pointer.journal_offset >= range->end) return false;
   bool named = false;
-  const Result<void> read = read_range(
-      log, where, {pointer.journal_offset, pointer.journal_offset + 1},
-      [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-        const Result<SignedBody> parts = unwrap_body(batch.records.front().value);
-        if (!parts) return {};
-        const Result<JournalRecord> record = decode_body(parts->body);
-        named = record && record->kind == JournalKind::snapshot &&
-                record->snapshot == pointer.manifest;
-        return {};
-      });
+  const Result<void> read =
+      read_range(log, where, {pointer.journal_offset, pointer.journal_offset + 1},
+                 [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                   const Result<SignedBody> parts = unwrap_body(batch.records.front().value);
+                   if (!parts) return {};
+                   const Result<JournalRecord> record = decode_body(parts->body);
+                   named = record && record->kind == JournalKind::snapshot &&
+                           record->snapshot == pointer.manifest;
+                   return {};
+                 });
   if (!read) return read.error();
   return named;
 }
@@ -288,8 +286,8 @@ Result<std::optional<SnapshotPointer>> find_snapshot(Log& log, const TopicNames&
   const Result<OffsetRange> range = log.range(where);
   if (!range) return range.error();
   std::vector<SnapshotPointer> found;
-  const Result<void> read =
-      read_range(log, where, *range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+  const Result<void> read = read_range(
+      log, where, *range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
         for (const RecordView& record : batch.records) {
           const Result<SignedBody> parts = unwrap_body(record.value);
           if (!parts || !is_trusted(*parts, public_keys)) continue;

@@ -1,8 +1,8 @@
 #pragma once
-// A shard's state on the bus, so that it can be restored on a machine whose disk is empty: its saved
-// pages in chunks on the snapshots topic, a record in the shard's journal that names them with their
-// hash, and a pointer to that record on a compacted topic. What the journal does not name does not
-// count.
+// A shard's state on the bus, so that it can be restored on a machine whose disk is empty: its
+// saved pages in chunks on the snapshots topic, a record in the shard's journal that names them
+// with their hash, and a pointer to that record on a compacted topic. What the journal does not
+// name does not count.
 //
 // A chunk: "SHS1", the snapshot's id (32 hex digits), its index (u32, little-endian), then entries:
 // u32 length and bytes of the key, u32 length and bytes of the value. The first entry of the first
@@ -21,16 +21,22 @@
 namespace selfheal {
 
 constexpr std::size_t chunk_bytes_max = 512 * 1024;
+// A restore from a snapshot decides again what came after it: it must be younger than the inputs
+// that their topics keep. A new one is due long before, at a quarter of that.
+constexpr DurationMs inputs_kept_ms = 7 * one_day_ms;
+constexpr DurationMs snapshot_age_ms_max = inputs_kept_ms / 4;
 
 // Where the journal names a snapshot.
 struct SnapshotPointer {
   static constexpr const char* kName = "snapshot_pointer";
   std::int64_t shard = 0;
   std::int64_t journal_offset = 0;
+  TimeMs append_ms = 0;  // of that record, by the log's clock
   SnapshotManifest manifest;
   static constexpr auto fields() {
     return std::tuple{field("shard", &SnapshotPointer::shard),
                       field("journal_offset", &SnapshotPointer::journal_offset),
+                      field("append_ms", &SnapshotPointer::append_ms),
                       field("manifest", &SnapshotPointer::manifest)};
   }
   bool operator==(const SnapshotPointer&) const = default;

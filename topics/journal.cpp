@@ -39,7 +39,9 @@ Acceptance place(const Chain& chain, const JournalRecord& record, TimeMs append_
   }
   if (record.seq != chain.seq + 1) return Acceptance::wrong_seq;
   if (record.prev_hash != to_hex(chain.head)) return Acceptance::wrong_hash;
-  if (record.kind == JournalKind::config) return Acceptance::accepted;
+  const bool cuts_nothing =
+      record.kind == JournalKind::config || record.kind == JournalKind::snapshot;
+  if (cuts_nothing) return Acceptance::accepted;
   const Cut& cut = record.cut;
   if (cut.signals_begin != chain.signals_next || cut.control_begin != chain.control_next ||
       cut.signals_end < cut.signals_begin || cut.control_end < cut.control_begin) {
@@ -48,6 +50,12 @@ Acceptance place(const Chain& chain, const JournalRecord& record, TimeMs append_
   if (cut.tick_ms < chain.tick_ms) return Acceptance::tick_backwards;
   if (cut.tick_ms > append_time_ms + tick_ahead_ms_max) return Acceptance::tick_ahead;
   return Acceptance::accepted;
+}
+
+// What only the log can say of a record.
+void note_time(Chain& chain, JournalKind kind, TimeMs append_time_ms) {
+  if (kind == JournalKind::config) chain.settings_ms = append_time_ms;
+  if (kind == JournalKind::snapshot) chain.snapshot_ms = append_time_ms;
 }
 
 void move_to(Chain& chain, const JournalRecord& record, const Sha256& head) {
@@ -69,6 +77,10 @@ void move_to(Chain& chain, const JournalRecord& record, const Sha256& head) {
   if (record.kind == JournalKind::config) {
     chain.generation = record.generation;
     chain.settings = record.content;
+    return;
+  }
+  if (record.kind == JournalKind::snapshot) {
+    chain.snapshot_seq = record.snapshot.seq;
     return;
   }
   chain.tick_ms = record.cut.tick_ms;
@@ -113,7 +125,7 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
       signatures == Signatures::verified_before || verify(key, parts->body, parts->signature);
   if (!sound) return Acceptance::bad_signature;
   advance(chain, record, parts->body);
-  if (record.kind == JournalKind::config) chain.settings_ms = read.append_time_ms;
+  note_time(chain, record.kind, read.append_time_ms);
   return Acceptance::accepted;
 }
 
@@ -124,7 +136,7 @@ Acceptance accept_own(Chain& chain, const RecordView& read, const JournalRecord&
   const Acceptance placed = place(chain, own, read.append_time_ms);
   if (placed != Acceptance::accepted) return placed;
   move_to(chain, own, head_after);
-  if (own.kind == JournalKind::config) chain.settings_ms = read.append_time_ms;
+  note_time(chain, own.kind, read.append_time_ms);
   return Acceptance::accepted;
 }
 

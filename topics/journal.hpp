@@ -9,8 +9,10 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
+#include "base/fields.hpp"
 #include "base/hash.hpp"
 #include "base/result.hpp"
 #include "topics/embedded_input.hpp"
@@ -19,8 +21,10 @@
 
 namespace selfheal {
 
-// The journal's own format. A reader refuses a newer one instead of guessing.
-constexpr std::int64_t journal_version = 1;
+// The journal's own format: a reader refuses a newer one instead of guessing. A record carries the
+// oldest version that knows its kind; snapshots came with the second.
+constexpr std::int64_t journal_version = 2;
+constexpr std::int64_t journal_version_first = 1;
 
 // A tick may run ahead of the log's clock by this much and no more: an owner whose clock is wrong
 // must not be able to expire everything or freeze the chain.
@@ -44,12 +48,36 @@ struct Cut {
   bool operator==(const Cut&) const = default;
 };
 
-enum class JournalKind : std::uint8_t { claim, batch, config, failed, skip };
+enum class JournalKind : std::uint8_t { claim, batch, config, failed, skip, snapshot };
 const char* to_string(JournalKind kind);
+
+// A shard's state as of `seq`, in chunks on the snapshots topic: see storage/snapshot.hpp.
+struct SnapshotManifest {
+  static constexpr const char* kName = "snapshot_manifest";
+  std::string id;
+  std::int64_t seq = 0;
+  std::int64_t first_offset = 0;
+  std::int64_t end_offset = 0;
+  std::int64_t chunks = 0;
+  std::int64_t pages = 0;
+  std::int64_t bytes = 0;
+  std::string sha256;  // rolling over the chunks, hex
+  static constexpr auto fields() {
+    return std::tuple{field("id", &SnapshotManifest::id),
+                      field("seq", &SnapshotManifest::seq),
+                      field("first_offset", &SnapshotManifest::first_offset),
+                      field("end_offset", &SnapshotManifest::end_offset),
+                      field("chunks", &SnapshotManifest::chunks),
+                      field("pages", &SnapshotManifest::pages),
+                      field("bytes", &SnapshotManifest::bytes),
+                      field("sha256", &SnapshotManifest::sha256)};
+  }
+  bool operator==(const SnapshotManifest&) const = default;
+};
 
 struct JournalRecord {
   JournalKind kind = JournalKind::batch;
-  std::int64_t version = journal_version;
+  std::int64_t version = journal_version_first;
   std::int64_t shard = 0;
   std::int64_t epoch = 0;
   std::int64_t seq = 0;   // a claim takes none: it carries the next one only for people
@@ -62,6 +90,9 @@ struct JournalRecord {
   std::int64_t partitions = 0;   // of the input topics, pinned by the first claim
   std::uint64_t shard_seed = 0;  // of the draws, pinned by the first claim
   std::string public_key;        // signs everything of this epoch
+  // What was learnt from signals could not be learnt again (the inputs had expired): every reader
+  // begins it anew here, as after another fold version.
+  bool forgets = false;
 
   // batch; a failed record names the cut that could not be decided, a skip the record left out
   Cut cut;
@@ -76,6 +107,8 @@ struct JournalRecord {
   std::string stage;
   std::string reason;
   std::string topic_kind;  // skip: signals or control; the offset is the cut's begin
+
+  SnapshotManifest snapshot;  // of a snapshot
 };
 
 std::string encode_body(const JournalRecord& record);
@@ -115,8 +148,12 @@ struct Chain {
   TimeMs caught_up_through_ms = 0;
   std::uint64_t state_hash = 0;
   std::int64_t generation = 0;
-  std::string settings;  // the active content, canonical JSON; empty before the first config
+  std::string settings;    // the active content, canonical JSON; empty before the first config
   TimeMs settings_ms = 0;  // when the log took it; not known to an owner before the read-back
+  // The newest snapshot: its state and when the log took its record; 0: there is none. An owner
+  // knows the time only after the read-back.
+  std::int64_t snapshot_seq = 0;
+  TimeMs snapshot_ms = 0;
   PoisonGuard poison;
   Offset journal_next = 0;  // the offset after the last record read, accepted or not
   bool operator==(const Chain&) const = default;

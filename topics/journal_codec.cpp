@@ -9,7 +9,8 @@
 namespace selfheal {
 namespace {
 
-constexpr std::array<const char*, 5> kind_names = {"claim", "batch", "config", "failed", "skip"};
+constexpr std::array<const char*, 6> kind_names = {"claim",  "batch", "config",
+                                                   "failed", "skip",  "snapshot"};
 constexpr std::string_view value_start = "{\"signature\":\"";
 constexpr std::string_view value_middle = "\",\"body\":";
 constexpr std::size_t signature_digits = 128;
@@ -50,6 +51,7 @@ void claim_from_json(const Json& json, JournalRecord& record) {
   record.partitions = json.at("partitions").get<std::int64_t>();
   record.shard_seed = hex_number(json.at("shard_seed"));
   record.public_key = json.at("public_key").get<std::string>();
+  record.forgets = json.value("forgets", false);
 }
 
 void events_from_json(const Json& json, JournalRecord& record) {
@@ -58,6 +60,12 @@ void events_from_json(const Json& json, JournalRecord& record) {
     if (!event) throw Json::other_error::create(501, event.error().context, &each);
     record.events.push_back(std::move(*event));
   }
+}
+
+// Throws as the library does, for the caller to convert.
+void snapshot_from_json(const Json& json, JournalRecord& record) {
+  const std::string wrong = from_json_value(json, record.snapshot);
+  if (!wrong.empty()) json.at("snapshot" + wrong);
 }
 
 void rest_from_json(const Json& json, JournalRecord& record) {
@@ -81,6 +89,9 @@ void rest_from_json(const Json& json, JournalRecord& record) {
       record.cut = cut_from_json(json.at("cut"));
       record.topic_kind = json.at("topic_kind").get<std::string>();
       record.reason = json.at("reason").get<std::string>();
+      return;
+    case JournalKind::snapshot:
+      snapshot_from_json(json.at("snapshot"), record);
       return;
   }
 }
@@ -189,7 +200,7 @@ bool read_kind(JsonReader& in, JournalRecord& record) {
 }
 
 using Record = JournalRecord;
-constexpr std::array<Named<Record>, 20> record_names = {{
+constexpr std::array<Named<Record>, 22> record_names = {{
     {"build", [](JsonReader& in, Record& record) { return in.text(record.build); }},
     {"content", [](JsonReader&, Record&) { return false; }},  // see read_config
     {"cut", [](JsonReader& in, Record& record) { return read_cut(in, record.cut); }},
@@ -200,6 +211,7 @@ constexpr std::array<Named<Record>, 20> record_names = {{
      }},
     {"fold_version",
      [](JsonReader& in, Record& record) { return in.integer(record.fold_version); }},
+    {"forgets", [](JsonReader& in, Record& record) { return in.truth(record.forgets); }},
     {"generation", [](JsonReader& in, Record& record) { return in.integer(record.generation); }},
     {"kind", read_kind},
     {"owner", [](JsonReader& in, Record& record) { return in.text(record.owner); }},
@@ -210,6 +222,7 @@ constexpr std::array<Named<Record>, 20> record_names = {{
     {"seq", [](JsonReader& in, Record& record) { return in.integer(record.seq); }},
     {"shard", [](JsonReader& in, Record& record) { return in.integer(record.shard); }},
     {"shard_seed", [](JsonReader& in, Record& record) { return read_hex(in, record.shard_seed); }},
+    {"snapshot", [](JsonReader&, Record&) { return false; }},  // rare: by the tree
     {"stage", [](JsonReader& in, Record& record) { return in.text(record.stage); }},
     {"state_hash", [](JsonReader& in, Record& record) { return read_hex(in, record.state_hash); }},
     {"topic_kind", [](JsonReader& in, Record& record) { return in.text(record.topic_kind); }},
@@ -246,6 +259,8 @@ std::uint64_t members_of(JournalKind kind) {
       return all | record_bits(std::array<std::string_view, 3>{"cut", "topic_kind", "reason"});
     case JournalKind::config:
       return all | record_bit("generation");
+    case JournalKind::snapshot:
+      return all | record_bit("snapshot");
   }
   return 0;
 }
@@ -256,7 +271,9 @@ bool read_record(std::string_view body, JournalRecord& record) {
   std::uint64_t found = 0;
   if (!read_named(in, record, found, record_names) || !in.ends()) return false;
   constexpr std::uint64_t optional = record_bit("prev_hash");
-  return (found & ~optional) == members_of(record.kind) && record.version <= journal_version;
+  constexpr std::uint64_t of_claims = record_bit("forgets");
+  const std::uint64_t may = record.kind == JournalKind::claim ? optional | of_claims : optional;
+  return (found & ~may) == members_of(record.kind) && record.version <= journal_version;
 }
 
 constexpr std::string_view config_start = "{\"content\":";
@@ -294,6 +311,8 @@ std::string encode_body(const JournalRecord& record) {
   const bool is_config = kind == JournalKind::config;
   const bool is_failed = kind == JournalKind::failed;
   const bool is_skip = kind == JournalKind::skip;
+  const bool is_snapshot = kind == JournalKind::snapshot;
+  const bool has_cut = is_batch || is_failed || is_skip;
   std::string out;
   // Room for an ordinary record, which else would move a handful of times while it grows.
   out.reserve(1024 + 512 * record.events.size());
@@ -301,10 +320,11 @@ std::string encode_body(const JournalRecord& record) {
   // Sorted by name, whatever the kind: the bytes are canonical.
   if (is_claim) append_json(object.member("build"), record.build);
   if (is_config) append_content(object.member("content"), record.content);
-  if (!is_claim && !is_config) append_cut(object.member("cut"), record.cut);
+  if (has_cut) append_cut(object.member("cut"), record.cut);
   append_json(object.member("epoch"), record.epoch);
   if (is_batch) append_events(object.member("events"), record.events);
   if (is_claim) append_json(object.member("fold_version"), record.fold_version);
+  if (is_claim && record.forgets) append_json(object.member("forgets"), true);
   if (is_config) append_json(object.member("generation"), record.generation);
   append_json(object.member("kind"), std::string_view(to_string(kind)));
   if (is_claim) append_json(object.member("owner"), record.owner);
@@ -315,6 +335,7 @@ std::string encode_body(const JournalRecord& record) {
   append_json(object.member("seq"), record.seq);
   append_json(object.member("shard"), record.shard);
   if (is_claim) append_json(object.member("shard_seed"), to_hex(record.shard_seed));
+  if (is_snapshot) append_json(object.member("snapshot"), record.snapshot);
   if (is_failed) append_json(object.member("stage"), record.stage);
   if (is_batch) append_json(object.member("state_hash"), to_hex(record.state_hash));
   if (is_skip) append_json(object.member("topic_kind"), record.topic_kind);
@@ -396,6 +417,8 @@ std::string encode_chain(const Chain& chain) {
   json["generation"] = chain.generation;
   json["settings"] = chain.settings;
   json["settings_ms"] = chain.settings_ms;
+  json["snapshot_seq"] = chain.snapshot_seq;
+  json["snapshot_ms"] = chain.snapshot_ms;
   json["poison"] = {chain.poison.signals_until, chain.poison.control_until,
                     chain.poison.records_max, chain.poison.single_failures};
   json["journal_next"] = chain.journal_next;
@@ -428,7 +451,10 @@ Result<Chain> decode_chain(std::string_view text) {
     chain.state_hash = hex_number(json.at("state_hash"));
     chain.generation = json.at("generation").get<std::int64_t>();
     chain.settings = json.at("settings").get<std::string>();
+    // Chains that were saved before there were these have none.
     chain.settings_ms = json.value("settings_ms", TimeMs{0});
+    chain.snapshot_seq = json.value("snapshot_seq", std::int64_t{0});
+    chain.snapshot_ms = json.value("snapshot_ms", TimeMs{0});
     const Json& poison = json.at("poison");
     chain.poison = {poison.at(0).get<Offset>(), poison.at(1).get<Offset>(),
                     poison.at(2).get<std::int64_t>(), poison.at(3).get<std::int64_t>()};

@@ -139,9 +139,9 @@ class Log {
   virtual std::string describe() const = 0;
 };
 
-// Reads ranges of one partition, waiting for records that are on their way; for restoring, following,
-// replay and audit, not for the live path. Ranges that follow each other share one reader. Not
-// thread-safe; blocks the calling thread.
+// Reads ranges of one partition, waiting for records that are on their way; for restoring,
+// following, replay and audit, not for the live path. Ranges that follow each other share one
+// reader. Not thread-safe; blocks the calling thread.
 class RangeReader {
  public:
   using Take = std::function<Result<void>(const RecordBatch&, const LogReader&)>;

@@ -19,10 +19,9 @@ Result<Presence> decode_presence(std::string_view value,
                                  const std::vector<std::string>& public_keys) {
   const Result<SignedBody> parts = unwrap_body(value);
   if (!parts) return parts.error();
-  const bool trusted =
-      std::any_of(public_keys.begin(), public_keys.end(), [&](const std::string& key) {
-        return verify(key, parts->body, parts->signature);
-      });
+  const bool trusted = std::any_of(
+      public_keys.begin(), public_keys.end(),
+      [&](const std::string& key) { return verify(key, parts->body, parts->signature); });
   if (!trusted) {
     return Error{ErrorCode::refused, "a presence that no key of this cluster has signed"};
   }

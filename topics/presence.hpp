@@ -6,7 +6,8 @@
 // Nothing rests on it but speed: who owns a shard is decided by its journal alone, and a claim is
 // safe at any moment.
 //
-// A record is {"signature":"<hex>","body":<json>}, like the journal's; the key is one of role shard.
+// A record is {"signature":"<hex>","body":<json>}, like the journal's; the key is one of role
+// shard.
 #include <string>
 #include <string_view>
 #include <tuple>

@@ -3,9 +3,9 @@
 namespace selfheal {
 
 TopicNames topic_names(const std::string& prefix) {
-  return {prefix + ".signals",       prefix + ".control",      prefix + ".journal",
-          prefix + ".snapshots",     prefix + ".decisions",    prefix + ".deadletter",
-          prefix + ".fleet.control", prefix + ".fleet.journal", prefix + ".presence",
+  return {prefix + ".signals",         prefix + ".control",       prefix + ".journal",
+          prefix + ".snapshots",       prefix + ".decisions",     prefix + ".deadletter",
+          prefix + ".fleet.control",   prefix + ".fleet.journal", prefix + ".presence",
           prefix + ".snapshots.latest"};
 }
 
@@ -29,6 +29,9 @@ std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t parti
   presence.partitions = 1;
   presence.log_append_time = true;
   presence.retention_ms = 3600 * 1000;
+  // A little longer than the inputs, so that each input kept can be decided again from one.
+  TopicSpec snapshots = plain;
+  snapshots.retention_ms = week_ms + one_day_ms;
   TopicSpec pointers = plain;
   pointers.compacted = true;
   TopicSpec fleet_control = plain;
@@ -38,7 +41,7 @@ std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t parti
   return {named(plain, names.signals),
           named(plain, names.control),
           named(journal, names.journal),
-          named(long_kept, names.snapshots),
+          named(snapshots, names.snapshots),
           named(plain, names.decisions),
           named(long_kept, names.deadletter),
           named(fleet_control, names.fleet_control),

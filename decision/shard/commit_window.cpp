@@ -43,10 +43,18 @@ Result<std::string> CommitWindow::add(PendingRecord pending) {
   return value;
 }
 
-void CommitWindow::delivered(std::int64_t seq) {
+std::optional<OwnerEnded> CommitWindow::delivered(std::int64_t seq, Offset offset) {
   for (PendingRecord& pending : pending_) {
-    if (pending.record.seq == seq) pending.delivered = true;
+    if (pending.record.seq != seq) continue;
+    pending.delivered = true;
+    if (!pending.read_back && offset >= 0 && offset < committed_.journal_next) {
+      return OwnerEnded{"unknown_delivery",
+                        "the journal was rewritten: a record was stored at offset " +
+                            std::to_string(offset) +
+                            ", and what was read there before was another"};
+    }
   }
+  return std::nullopt;
 }
 
 PendingRecord* CommitWindow::first_unread() {
@@ -75,6 +83,7 @@ std::optional<OwnerEnded> CommitWindow::read(const RecordView& read, Acceptance&
   if (mine && acceptance == Acceptance::accepted) {
     expected->read_back = true;
     expected->append_ms = read.append_time_ms;
+    expected->offset = read.offset;
     return std::nullopt;
   }
   if (acceptance == Acceptance::newer_version) {

@@ -25,6 +25,7 @@ struct PendingRecord {
   bool delivered = false;
   bool read_back = false;
   TimeMs append_ms = 0;  // by the log's clock
+  Offset offset = -1;
 };
 
 // Why an owner must stop deciding and begin again from the journal.
@@ -50,7 +51,9 @@ class CommitWindow {
   JournalRecord next_record(JournalKind kind) const;
   // Moves the speculative chain and returns the value to append. exhausted: it does not fit.
   Result<std::string> add(PendingRecord pending);
-  void delivered(std::int64_t seq);
+  // The log has stored it, at that offset (-1: it did not say). An owner has ended where it has
+  // read beyond that offset without seeing the record: the log lost its tail and has grown again.
+  std::optional<OwnerEnded> delivered(std::int64_t seq, Offset offset = -1);
   // One record as read from the journal. `ignored` is told where it is not accepted.
   std::optional<OwnerEnded> read(const RecordView& read, Acceptance& acceptance);
   // The next record that has become committed, in order.

@@ -405,7 +405,7 @@ void SimulatedOwner::append(PendingRecord pending) {
                     NewRecord{.value = *value}, [this, seq, incarnation](Result<Offset> stored) {
                       if (incarnation != incarnation_ || !window_) return;
                       // Not known to be stored: begin again, whatever became of it.
-                      if (stored) return window_->delivered(seq);
+                      if (stored && !window_->delivered(seq, *stored)) return;
                       trouble_.clear();
                       end();
                     });

@@ -42,9 +42,8 @@ class SnapshotTest : public testing::Test {
   }
 
   void append(const std::string& topic, NewRecord record) {
-    log.append({topic, 1}, std::move(record), [](const Result<Offset>& stored) {
-      EXPECT_TRUE(stored);
-    });
+    log.append({topic, 1}, std::move(record),
+               [](const Result<Offset>& stored) { EXPECT_TRUE(stored); });
   }
 
   // A record of the journal that names the snapshot, and where it stands.
@@ -129,12 +128,12 @@ TEST_F(SnapshotTest, TheNewestPointerThatTheJournalConfirmsIsFound) {
   const SnapshotManifest first = written();
   const SnapshotManifest second = written();
   const Offset at = name_in_journal(first);
-  append(topics.snapshot_pointers, *encode_pointer({1, at, first}, key.secret_hex));
+  append(topics.snapshot_pointers, *encode_pointer({1, at, 5, first}, key.secret_hex));
   // Named by no record of the journal; signed by nobody; of another shard.
-  append(topics.snapshot_pointers, *encode_pointer({1, at, second}, key.secret_hex));
+  append(topics.snapshot_pointers, *encode_pointer({1, at, 5, second}, key.secret_hex));
   append(topics.snapshot_pointers,
-         *encode_pointer({1, at, second}, generate_signing_key().secret_hex));
-  append(topics.snapshot_pointers, *encode_pointer({0, at, first}, key.secret_hex));
+         *encode_pointer({1, at, 5, second}, generate_signing_key().secret_hex));
+  append(topics.snapshot_pointers, *encode_pointer({0, at, 5, first}, key.secret_hex));
   append(topics.snapshot_pointers, {.value = "not a pointer"});
   const auto found = find_snapshot(log, topics, 1, {key.public_hex});
   ASSERT_TRUE(found) << found.error().context;

@@ -112,4 +112,50 @@ def stops_acting_on_a_full_disk():
         service.close()
 
 
-run(stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)
+def leaves_out_a_record_that_crashes_the_process():
+    service = Service(partitions=1)
+    try:
+        service.start()
+        service.stop()
+        service.start()
+        service.kill()
+        check(json.loads(service.command("audit", "verify", "--json"))["failed"] == 0,
+              "a kill from outside is no crash")
+        signals = [{"type": "metric", "service": "payments", "metric": "m", "value": 1}] * 3
+        signals.append(json.loads(FAILURE))
+        service.start()
+        # One message, so that it comes as one record, which no halving can split.
+        service.post("/api/signals", "\n".join(json.dumps(each) for each in signals[:2]))
+        service.stop()
+        poisonous = {"SELFHEAL_FAILPOINT": "in_stage", "SELFHEAL_FAILPOINT_CRASH": "1"}
+        service.start()
+        service.post("/api/signals", FAILURE)
+        service.incident("closed", 60)
+        service.stop()
+        service.spawn(poisonous)
+        wait_for("an answer of /readyz", lambda: service.answers("/readyz")[0])
+        service.post("/api/signals", json.dumps(signals[0]), expect=None)
+        crashes = 0
+        while service.process.wait(30) == -6:
+            crashes += 1
+            check(crashes < 10, f"crash number {crashes}")
+            service.spawn(poisonous)
+            try:
+                service.process.wait(3)
+            except subprocess.TimeoutExpired:
+                break
+        check(crashes == 2, f"the second crash on one record was the last, of {crashes}")
+        service.kill()
+        service.start()
+        os.remove(service.healed)
+        service.post("/api/signals", FAILURE.replace("f1", "f2"))
+        wait_for("what came behind it", lambda: len(service.effect_lines()) == 2, 60)
+        service.stop()
+        audit = json.loads(service.command("audit", "verify", "--deep", "--json"))
+        check(audit["holds"] and audit["skipped"] == 1 and audit["failed"] == 2,
+              f"the record was left out, and that is on record: {audit}")
+    finally:
+        service.close()
+
+
+run(leaves_out_a_record_that_crashes_the_process, stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)

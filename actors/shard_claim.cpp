@@ -1,0 +1,193 @@
+#include "actors/shard_claim.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <future>
+
+#include "base/signature.hpp"
+#include "decision/predictor/predictor.hpp"
+#include "storage/snapshot.hpp"
+
+namespace selfheal {
+namespace {
+
+constexpr DurationMs claim_wait_ms = 15000;
+
+// Appends a record outside the pipeline and reads the journal on until it is accepted or beaten.
+Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
+                             JournalRecord record, const JournalWalk::Visit& visit) {
+  const std::string body = encode_body(record);
+  const Result<std::string> signature = sign(environment.journal_secret_key, body);
+  if (!signature) return signature.error();
+  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(record.shard)};
+  auto answer = std::make_shared<std::promise<Result<Offset>>>();
+  environment.log->append(where, NewRecord{.value = wrap_body(*signature, body)},
+                          [answer](Result<Offset> stored) { answer->set_value(stored); });
+  std::future<Result<Offset>> future = answer->get_future();
+  if (future.wait_for(std::chrono::milliseconds(claim_wait_ms)) != std::future_status::ready) {
+    return Error{ErrorCode::unavailable, "the journal did not answer an append"};
+  }
+  const Result<Offset> stored = future.get();
+  if (!stored) return stored.error();
+  bool mine = false;
+  const Result<void> read =
+      walk.read_to(record.shard, *stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
+        const Result<SignedBody> parts = unwrap_body(walked.read->value);
+        if (parts && parts->body == body) mine = walked.acceptance == Acceptance::accepted;
+        return visit(walked);
+      });
+  if (!read) return read.error();
+  return mine;
+}
+
+JournalRecord claim_for(const Environment& environment, const JournalWalk& walk,
+                        std::int64_t shard) {
+  const Chain& chain = walk.chain();
+  JournalRecord claim;
+  claim.forgets = walk.has_lost_inputs();
+  claim.kind = JournalKind::claim;
+  claim.shard = shard;
+  claim.epoch = chain.epoch + 1;
+  claim.seq = chain.seq + 1;
+  claim.owner = environment.instance;
+  claim.build = environment.build;
+  claim.fold_version = fold_version;
+  claim.partitions = environment.partitions;
+  claim.public_key = environment.journal_public_key;
+  // Pinned by the first claim; drawn once, so that two clusters do not draw alike.
+  const Result<std::string> seed = from_hex(random_hex(8));
+  for (const char byte : *seed) {
+    claim.shard_seed = claim.shard_seed << 8 | static_cast<unsigned char>(byte);
+  }
+  return claim;
+}
+
+}  // namespace
+
+Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std::int64_t shard,
+                         const JournalWalk::Visit& visit) {
+  // Whoever was first with the same epoch is the owner; to try again would only take it from there.
+  const int tries_max = environment.alone ? 5 : 1;
+  for (int attempt = 0; attempt < tries_max; ++attempt) {
+    const Result<bool> mine =
+        append_and_read(environment, walk, claim_for(environment, walk, shard), visit);
+    if (!mine) return mine.error();
+    if (!*mine) continue;  // somebody else was first; the chain has moved on
+    if (walk.chain().partitions != environment.partitions) {
+      return Error{ErrorCode::refused, "the journal was begun with " +
+                                           std::to_string(walk.chain().partitions) +
+                                           " partitions and topics.partitions says " +
+                                           std::to_string(environment.partitions) +
+                                           ": set it back, or begin with another topics.prefix"};
+    }
+    return {};
+  }
+  return Error{ErrorCode::fenced, "another owner claims this shard over and over"};
+}
+
+// Puts the settings that this process wants into the chain, where they differ and are newer: a
+// process that takes over with an older file must not bring it back.
+Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk,
+                               const WantedSettings& wanted, const JournalWalk::Visit& visit) {
+  if (walk.chain().settings == wanted.content) return {};
+  if (!environment.alone && wanted.since_ms < walk.chain().settings_ms) return {};
+  JournalRecord record;
+  record.kind = JournalKind::config;
+  record.shard = walk.chain().shard;
+  record.epoch = walk.chain().epoch;
+  record.seq = walk.chain().seq + 1;
+  record.prev_hash = to_hex(walk.chain().head);
+  record.generation = walk.chain().generation + 1;
+  record.content = wanted.content;
+  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
+  if (!mine) return mine.error();
+  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
+  return {};
+}
+
+// A cut that this process was deciding when it crashed: halving begins with it, as with one that a
+// living process could not decide.
+Result<void> record_crash(const Environment& environment, JournalWalk& walk,
+                          const JournalWalk::Visit& visit) {
+  if (!environment.crash_marks) return {};
+  const std::optional<CrashedCut> crashed = environment.crash_marks->take(walk.chain().shard);
+  const Chain& chain = walk.chain();
+  const bool is_next = crashed && crashed->cut.signals_begin == chain.signals_next &&
+                       crashed->cut.control_begin == chain.control_next;
+  if (!is_next) return {};  // somebody else got past it
+  spdlog::warn("shard {}: this process crashed in {} with the next {} records", chain.shard,
+               crashed->stage, crashed->cut.records());
+  JournalRecord record;
+  record.kind = JournalKind::failed;
+  record.shard = chain.shard;
+  record.epoch = chain.epoch;
+  record.seq = chain.seq + 1;
+  record.prev_hash = to_hex(chain.head);
+  record.cut = crashed->cut;
+  record.cut.tick_ms = chain.tick_ms;
+  record.cut.caught_up_through_ms = chain.caught_up_through_ms;
+  record.stage = crashed->stage;
+  record.reason = "the process crashed";
+  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
+  if (!mine) return mine.error();
+  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
+  return {};
+}
+
+// What this machine has saved, or where it has nothing, what the bus has.
+Result<LoadedState> load_state(const Environment& environment, std::int64_t shard) {
+  Result<SavedShard> saved = environment.store->load(shard);
+  if (!saved) return saved.error();
+  if (saved->found || !environment.snapshots) return LoadedState{std::move(*saved)};
+  const Result<std::optional<SnapshotPointer>> pointer =
+      find_snapshot(*environment.log, environment.topics, shard, environment.shard_keys);
+  if (!pointer) return pointer.error();
+  if (!pointer->has_value()) return LoadedState{std::move(*saved)};
+  const SnapshotManifest& manifest = (*pointer)->manifest;
+  Result<SavedShard> snapshot =
+      read_snapshot(*environment.log, environment.topics, shard, manifest);
+  if (!snapshot) {
+    // The journal alone is slower, and enough.
+    spdlog::warn("shard {}: {}; restoring from the journal", shard, snapshot.error().context);
+    return LoadedState{std::move(*saved)};
+  }
+  spdlog::info("shard {}: {} pages from the snapshot of record {}", shard, manifest.pages,
+               manifest.seq);
+  // Later saves only write what changes.
+  ShardChanges changes;
+  changes.shard = shard;
+  changes.chain = snapshot->chain;
+  changes.last_offset = snapshot->last_offset;
+  changes.last_record_hash = snapshot->last_record_hash;
+  changes.replaces_all = true;
+  for (const auto& [key, value] : snapshot->pages) changes.puts.emplace(key, value);
+  const Result<void> written = environment.store->write(changes);
+  if (!written) return written.error();
+  environment.metrics->count_restore("snapshot");
+  return LoadedState{std::move(*snapshot), true};
+}
+
+Result<void> read_history(const Environment& environment, const Chain& until,
+                          const JournalWalk::Visit& visit) {
+  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(until.shard)};
+  const Result<OffsetRange> range = environment.log->range(where);
+  if (!range) return range.error();
+  if (range->begin > 0) {
+    spdlog::warn("shard {}: its journal's beginning has expired: older incidents are not listed",
+                 until.shard);
+    return {};
+  }
+  // The heads prove every record at once, which each signature would prove by itself.
+  JournalWalk walk(*environment.log, environment.topics, environment.make_decoder(),
+                   {.fold = false, .signatures = Signatures::verified_before});
+  const Result<void> read = walk.read_to(until.shard, until.journal_next, visit);
+  if (!read) return read;
+  if (walk.chain().head != until.head) {
+    return Error{ErrorCode::corrupt,
+                 "the state is not of this journal: their histories differ; "
+                 "start with an empty data_dir, and without the snapshot's topic"};
+  }
+  return {};
+}
+
+}  // namespace selfheal
