@@ -190,6 +190,47 @@ void take(Self self, const CommittedRecord& committed) {
   }
 }
 
+// Whether a fence raised in our folder holds the owner of that epoch: it is this process, or one
+// that shares the folder.
+bool is_fenced_here(const Environment& environment, const AdoptShard& adopt, std::int64_t epoch) {
+  const auto owner = adopt.owners.find(epoch);
+  if (owner == adopt.owners.end()) return false;
+  return owner->second == environment.instance ||
+         shares_actions(environment.actions_folder, owner->second);
+}
+
+void put_off(Self self, EffectTask task) {
+  const DurationMs wait_ms = task.safe_at_ms - self->state.environment->now_ms();
+  spdlog::warn(
+      "action {}: begun by a process whose files are not on this machine: waiting {} ms, "
+      "after which it can no longer act",
+      task.order.action_id, wait_ms);
+  self->state.put_off.push_back(std::move(task));
+  self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{});
+}
+
+void start_put_off(Self self) {
+  EffectGatewayState& state = self->state;
+  const TimeMs now_ms = state.environment->now_ms();
+  std::vector<EffectTask> later;
+  for (EffectTask& task : state.put_off) {
+    const auto shard = state.shards.find(task.shard);
+    // Of an incarnation that has ended: the next one has put it off anew.
+    if (shard == state.shards.end() || shard->second.incarnation != task.incarnation) continue;
+    if (task.safe_at_ms <= now_ms) {
+      state.waiting.push_back(std::move(task));
+    } else {
+      later.push_back(std::move(task));
+    }
+  }
+  state.put_off = std::move(later);
+  // A timer may come a moment early by the other clock.
+  if (!state.put_off.empty()) {
+    self->delayed_send(self, std::chrono::milliseconds(100), Tick{});
+  }
+  start_waiting(self);
+}
+
 void adopt(Self self, const AdoptShard& adopt) {
   EffectGatewayState& state = self->state;
   LiveShard shard;
@@ -215,6 +256,15 @@ void adopt(Self self, const AdoptShard& adopt) {
       send_answer(self, task, empty_result(task, "lost", task.refused));
       continue;
     }
+    if (!is_fenced_here(*state.environment, adopt, run.epoch)) {
+      // Clocks of two machines may differ by this much.
+      constexpr DurationMs skew_ms = 2000;
+      task.safe_at_ms = run.valid_until_ms + runtime_limit_of(task.order.what) + skew_ms;
+      if (task.safe_at_ms > state.environment->now_ms()) {
+        put_off(self, std::move(task));
+        continue;
+      }
+    }
     state.waiting.push_back(std::move(task));
   }
   start_waiting(self);
@@ -229,6 +279,7 @@ effect_gateway_actor::behavior_type effect_gateway(Self self, EnvironmentPtr env
       [self](const CommittedPtr& committed) { take(self, *committed); },
       [self](const AdoptShardPtr& order) { adopt(self, *order); },
       [self](const ReleaseShard& release) { self->state.shards.erase(release.shard); },
+      [self](const Tick&) { start_put_off(self); },
       [self](const EffectPtr& ended) {
         const auto found =
             self->state.live.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));

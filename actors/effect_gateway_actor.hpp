@@ -16,6 +16,9 @@ struct EffectTask {
   std::int64_t incarnation = 0;
   bool is_probe = false;
   bool adopted = false;  // started by an earlier owner: trace it instead of starting it
+  // Its owner's files cannot be seen from here, and no fence of ours holds it: not before this time
+  // can it be said that it will not begin or go on. 0: they can be seen.
+  TimeMs safe_at_ms = 0;
   StepOrder order;
   ProbeRequested probe;
   Condition condition;
@@ -34,6 +37,7 @@ struct EffectGatewayState {
   EnvironmentPtr environment;
   std::map<std::int64_t, LiveShard> shards;
   std::deque<EffectTask> waiting;
+  std::vector<EffectTask> put_off;             // until their safe_at_ms
   std::map<caf::actor_addr, EffectTask> live;  // by runner
   std::int64_t incarnations = 0;
 };

@@ -135,6 +135,7 @@ struct AdoptShard {
   cutter_actor cutter;
   std::shared_ptr<const Settings> settings;
   std::vector<RunRow> runs;
+  std::map<std::int64_t, std::string> owners;  // by epoch, as far as they were read
 };
 using AdoptShardPtr = std::shared_ptr<const AdoptShard>;
 
@@ -147,7 +148,9 @@ using effect_gateway_actor = caf::typed_actor<caf::reacts_to<CommittedPtr>,
                                               // dropped, and asked again by the next incarnation.
                                               caf::reacts_to<ReleaseShard>,
                                               // A step or probe runner's answer.
-                                              caf::reacts_to<EffectPtr>>;
+                                              caf::reacts_to<EffectPtr>,
+                                              // A timer: what was put off may be due.
+                                              caf::reacts_to<Tick>>;
 
 // Runs one shard: restoring → standby → claiming → live → draining, and starts it again when it
 // falls.

@@ -56,6 +56,14 @@ CommittedPtr show(Self self, const WalkedRecord& walked,
   return committed;
 }
 
+void note_claim(ShardSupervisorState& state, const JournalRecord& claim) {
+  // Older starts than these have long been settled.
+  constexpr std::size_t owners_max = 64;
+  state.claimed_ms = state.environment->now_ms();
+  state.owners[claim.epoch] = claim.owner;
+  if (state.owners.size() > owners_max) state.owners.erase(state.owners.begin());
+}
+
 // What a record of the journal means to a process that did not write it, or has forgotten that it
 // did: it is shown, and kept to be handed on.
 Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
@@ -70,7 +78,7 @@ Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
   }
   CommittedPtr committed = show(self, walked, settings);
   const JournalRecord& record = committed->record;
-  if (record.kind == JournalKind::claim) state.claimed_ms = state.environment->now_ms();
+  if (record.kind == JournalKind::claim) note_claim(state, record);
   const bool quiet = record.kind == JournalKind::batch && record.events.empty();
   if (quiet || record.seq <= state.handed_on_seq) return {};
   state.held.push_back(std::move(committed));
@@ -99,6 +107,7 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
     if (!loaded) return loaded.error();
+    self->state.owners[saved->chain.epoch] = saved->chain.owner;
   }
   if (loaded_state->from_snapshot) {
     const Result<void> shown =
@@ -175,6 +184,7 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
   adopt->epoch = chain.epoch;
   adopt->cutter = state.cutter;
   adopt->settings = settings;
+  adopt->owners = state.owners;
   self->send(state.shared.effects, AdoptShardPtr(std::move(adopt)));
   auto cutting = std::make_shared<CutterWiring>();
   cutting->bus = state.shared.bus;

@@ -45,7 +45,8 @@ struct ShardSupervisorState {
   // Committed by the owner and perhaps not yet handed on by it: whoever takes over does so again.
   std::deque<CommittedPtr> held;
   std::int64_t handed_on_seq = 0;
-  TimeMs claimed_ms = 0;  // when another owner's claim was last read
+  std::map<std::int64_t, std::string> owners;  // by epoch, of the last claims
+  TimeMs claimed_ms = 0;                       // when another owner's claim was last read
   TimeMs saved_ms = 0;
   std::int64_t saved_seq = 0;
   std::int64_t timer = 0;

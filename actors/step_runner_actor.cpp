@@ -4,7 +4,7 @@ namespace selfheal {
 namespace {
 
 // What became of a start whose owner ended before it heard the answer.
-StepResult trace(const StepOrder& order, const EffectContext& context) {
+StepResult trace(const StepOrder& order, bool is_fenced, const EffectContext& context) {
   StepResult unknown;
   unknown.action_id = order.action_id;
   unknown.attempt = order.attempt;
@@ -23,6 +23,11 @@ StepResult trace(const StepOrder& order, const EffectContext& context) {
     case StepTrace::none:
       break;
   }
+  if (!is_fenced) {
+    unknown.status = "in_doubt";
+    unknown.output = "begun by a process whose files are not on this machine, if at all";
+    return unknown;
+  }
   // The fence has been raised before: what has not begun never will.
   unknown.status = "expired";
   unknown.output = "its owner ended before it began";
@@ -31,7 +36,8 @@ StepResult trace(const StepOrder& order, const EffectContext& context) {
 
 EmbeddedInput perform(const EffectTask& task, const EffectContext& context) {
   if (!task.is_probe) {
-    return task.adopted ? trace(task.order, context) : carry_out(task.order, context);
+    return task.adopted ? trace(task.order, task.safe_at_ms == 0, context)
+                        : carry_out(task.order, context);
   }
   const ProbeAnswer answer = look(task.condition, context);
   return ProbeResult{task.probe.probe_id,  task.probe.action_id, task.probe.purpose,

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "cli/journal_source.hpp"
+#include "effects/step_effect.hpp"
 #include "storage/embedded_log.hpp"
 #include "topics/kafka_log.hpp"
 
@@ -67,7 +68,7 @@ Exit exit_for(const Error& error) {
 }
 
 DataFolders data_folders(const ServiceConfig& config) {
-  return {config.data_dir + "/bus", config.data_dir + "/state", config.data_dir + "/actions",
+  return {config.data_dir + "/bus", config.data_dir + "/state", config.actions_dir,
           config.data_dir + "/secrets"};
 }
 
@@ -134,6 +135,9 @@ Result<Assembly> assemble(const ServiceConfig& config) {
     if (!made) return made.error();
   }
   if (const Result<void> own = check_identity(config); !own) return own.error();
+  if (const Result<void> joined = join_actions(folders.actions, config.instance); !joined) {
+    return joined.error();
+  }
   Assembly assembly;
   Result<FirstKeys> first = ensure_first_key(config.keys_dir);
   if (!first) return first.error();

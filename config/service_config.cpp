@@ -92,12 +92,13 @@ struct PathMember {
   std::string ServiceConfig::*member;
   bool optional;  // the default need not be there
 };
-constexpr std::array<PathMember, 5> path_members = {{
+constexpr std::array<PathMember, 6> path_members = {{
     {"data_dir", &ServiceConfig::data_dir, false},
     {"playbooks_dir", &ServiceConfig::playbooks_dir, true},
     {"policies_file", &ServiceConfig::policies_file, true},
     {"graph_file", &ServiceConfig::graph_file, true},
     {"keys_dir", &ServiceConfig::keys_dir, false},
+    {"actions_dir", &ServiceConfig::actions_dir, false},
 }};
 
 // A service that changes its folder, or whose files are named in a log, must mean the same files.
@@ -294,6 +295,9 @@ Result<LoadedConfig> load_config(const std::optional<std::string>& file,
   if (!checked) return checked.error().within(overrides.empty() ? "configuration" : "--set");
   if (config.instance.empty()) config.instance = host_name();
   if (config.keys_dir.empty()) config.keys_dir = (fs::path(config.data_dir) / "keys").string();
+  if (config.actions_dir.empty()) {
+    config.actions_dir = (fs::path(config.data_dir) / "actions").string();
+  }
   return loaded;
 }
 

@@ -113,6 +113,7 @@ struct ServiceConfig {
   std::string policies_file = "policies/default.yaml";
   std::string graph_file = "graph.yaml";
   std::string keys_dir;
+  std::string actions_dir;
   std::string instance;
   LimitSettings limits;
   BreakerSettings breaker;
@@ -142,6 +143,10 @@ struct ServiceConfig {
         field("graph_file", &ServiceConfig::graph_file, "services, what they run on and need"),
         field("keys_dir", &ServiceConfig::keys_dir,
               "signing keys and tokens; may be shared in a cluster; empty: keys in data_dir"),
+        field(
+            "actions_dir", &ServiceConfig::actions_dir,
+            "what was started on this machine, to be shared by its processes: one that takes over "
+            "then knows at once; empty: actions in data_dir"),
         field("instance", &ServiceConfig::instance,
               "name of this process in the cluster; empty: the host name"),
         field("limits", &ServiceConfig::limits, "how much may run"),

@@ -16,8 +16,10 @@
 #include <system_error>
 #include <thread>
 
+#include "base/hash.hpp"
 #include "effects/action_files.hpp"
 #include "effects/order_codec.hpp"
+#include "effects/posix_file.hpp"
 #include "effects/program_runner.hpp"
 #include "topics/json_codec.hpp"
 
@@ -211,6 +213,26 @@ Result<void> raise_fence(const EffectContext& context, std::int64_t shard, std::
   Result<Fence> fence = Fence::lock(context.actions_folder, shard);
   if (!fence) return fence.error();
   return fence->raise(epoch);
+}
+
+namespace {
+
+// Host names hold dots, which are no part of a safe file name.
+std::string member_file(const std::string& instance) {
+  return to_hex(sha256(instance));
+}
+
+}  // namespace
+
+Result<void> join_actions(const std::string& actions_folder, const std::string& instance) {
+  const std::string members = actions_folder + "/instances";
+  const Result<void> made = create_private_folder(members);
+  if (!made) return made;
+  return replace_durably(members, member_file(instance), instance);
+}
+
+bool shares_actions(const std::string& actions_folder, const std::string& instance) {
+  return exists(actions_folder + "/instances/" + member_file(instance));
 }
 
 }  // namespace selfheal

@@ -74,6 +74,10 @@ StepResult await_step(const StepOrder& order, const EffectContext& context);
 // No start of an epoch below this one may begin on this machine from now on. Durable.
 Result<void> raise_fence(const EffectContext& context, std::int64_t shard, std::int64_t epoch);
 
+// Who uses an actions folder: processes that share one are held by each other's fences. Durable.
+Result<void> join_actions(const std::string& actions_folder, const std::string& instance);
+bool shares_actions(const std::string& actions_folder, const std::string& instance);
+
 // Looks at a condition (http, tcp, run, promql) once. Reads only. Blocks up to the condition's own
 // timeout; a condition of kind metric is a bug here.
 struct ProbeAnswer {

@@ -23,18 +23,18 @@ bool is_metric(const Condition& condition) {
   return !condition.metric.empty();
 }
 
-DurationMs runtime_limit_of(const Step& step) {
-  if (!step.run.empty()) return step.run[0].timeout.ms;
-  if (!step.http.empty()) return step.http[0].timeout.ms;
-  return 0;
-}
-
 // What a lost or doubtful step may cost: an idempotent one may be sent again with the same key.
 std::int64_t retries_of(const Step& step, const std::string& effect) {
   return effect == "neither" ? step.retries : std::max<std::int64_t>(step.retries, 1);
 }
 
 }  // namespace
+
+DurationMs runtime_limit_of(const Step& step) {
+  if (!step.run.empty()) return step.run[0].timeout.ms;
+  if (!step.http.empty()) return step.http[0].timeout.ms;
+  return 0;
+}
 
 const Step* rollback_of(const Playbook& playbook, std::int64_t index) {
   if (index < 0 || index >= static_cast<std::int64_t>(playbook.steps.size())) return nullptr;

@@ -95,6 +95,9 @@ class Runner : public Stage {
 // The undo of step `index`, or null.
 const Step* rollback_of(const Playbook& playbook, std::int64_t index);
 
+// How long a started step may run at most; 0 where it touches nothing outside.
+DurationMs runtime_limit_of(const Step& step);
+
 // True where any step can be undone.
 bool has_rollback(const Playbook& playbook);
 

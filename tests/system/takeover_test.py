@@ -14,7 +14,7 @@ PARTITIONS = 4
 class Cluster:
     """Processes with one bus, one set of keys and one folder of action files, as on one machine."""
 
-    def __init__(self, names, **options):
+    def __init__(self, names, share_actions=True, **options):
         self.members = {}
         first = None
         for name in names:
@@ -25,6 +25,8 @@ class Cluster:
                 text = file.read()
             text = text.replace(f"prefix: {member.prefix}", f"prefix: {first.prefix}")
             text += f"instance: {name}\nkeys_dir: {first.folder}/keys\n"
+            if share_actions:
+                text += f"actions_dir: {first.folder}/actions\n"
             for ours, shared in ((member.folder + "/restart.sh", first.folder + "/restart.sh"),
                                  (member.healed, first.healed)):
                 path = member.folder + "/playbooks/restart_service.yaml"
@@ -137,6 +139,41 @@ def a_stopped_owner_can_do_nothing():
         cluster.close()
 
 
+def killed_in_a_step(share_actions, effect):
+    """The owner is killed while a step runs; what the next one finds, and how often it happened."""
+    cluster = Cluster(["a", "b"], share_actions=share_actions, effect=effect, step_seconds=2)
+    try:
+        cluster["a"].start()
+        cluster["b"].start()
+        wait_for("b to follow every shard",
+                 lambda: all(each["state"] == "standby" for each in cluster.shards("b")))
+        cluster.fall_ill("b", 1)
+        wait_for("the step to begin", cluster.first.effect_lines)
+        cluster["a"].kill()
+        def ended():
+            found = [each for each in cluster["b"].incidents()
+                     if each["state"] in ("closed", "escalated", "in_doubt")]
+            return found[0] if found else None
+        incident = wait_for("the incident to end", ended, 90)
+        return incident, [line.split()[0] for line in cluster.first.effect_lines()], \
+            cluster["b"].logs()
+    finally:
+        cluster.close()
+
+
+def a_step_outlives_its_owner_and_is_adopted():
+    incident, effects, _ = killed_in_a_step(True, "neither")
+    check(incident["outcome"] == "recovered", f"it was adopted: {incident['outcome']}")
+    check(len(effects) == 1, "and not repeated")
+
+
+def what_ran_elsewhere_is_waited_out():
+    incident, effects, log = killed_in_a_step(False, "neither")
+    check("after which it can no longer act" in log, "the next owner waited")
+    check(len(effects) == 1, "nothing is repeated that may happen once only")
+    check(incident["state"] in ("in_doubt", "escalated"), f"a person is asked: {incident['state']}")
+
+
 def shards_are_shared_and_a_name_is_not():
     cluster = Cluster(["a", "b"])
     try:
@@ -164,4 +201,5 @@ def shards_are_shared_and_a_name_is_not():
 
 
 run(the_next_takes_over_within_a_second, a_stopped_owner_can_do_nothing,
+    a_step_outlives_its_owner_and_is_adopted, what_ran_elsewhere_is_waited_out,
     shards_are_shared_and_a_name_is_not)
