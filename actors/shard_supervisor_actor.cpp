@@ -76,9 +76,12 @@ Result<void> see(Self self, const std::shared_ptr<const Settings>& settings,
   if (!walked.difference.empty()) {
     return Error{ErrorCode::corrupt, "deciding again differs: " + walked.difference};
   }
+  if (walked.record->kind == JournalKind::claim) {
+    note_claim(state, *walked.record);
+    return {};
+  }
   CommittedPtr committed = show(self, walked, settings);
   const JournalRecord& record = committed->record;
-  if (record.kind == JournalKind::claim) note_claim(state, record);
   const bool quiet = record.kind == JournalKind::batch && record.events.empty();
   if (quiet || record.seq <= state.handed_on_seq) return {};
   state.held.push_back(std::move(committed));

@@ -201,6 +201,8 @@ void ReadModel::drop_old() {
 }
 
 void ReadModel::apply(const JournalRecord& record) {
+  // A claim carries the seq of the record that comes next and says nothing to readers.
+  if (record.kind == JournalKind::claim) return;
   std::vector<Json> told;
   {
     const std::unique_lock lock(mutex_);
