@@ -73,9 +73,14 @@ DataFolders data_folders(const ServiceConfig& config) {
 }
 
 TimeMs wall_clock_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
+  // SELFHEAL_CLOCK_SKEW_MS: how the tests give one process of a cluster a wrong clock.
+  static const TimeMs skew_ms = [] {
+    const char* wanted = std::getenv("SELFHEAL_CLOCK_SKEW_MS");
+    return wanted == nullptr ? TimeMs{0} : TimeMs{std::atoll(wanted)};
+  }();
+  return skew_ms + std::chrono::duration_cast<std::chrono::milliseconds>(
+                       std::chrono::system_clock::now().time_since_epoch())
+                       .count();
 }
 
 std::string build_name() {

@@ -21,7 +21,6 @@ from support import PROGRAM, ROOT, free_port, wait_for  # noqa: E402
 PARTITIONS = 4
 NAMES = ("a", "b", "c")
 SERVICES = 24
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 
 PLAYBOOK = """\
 name: {name}
@@ -114,9 +113,7 @@ class Process:
 
     def start(self, skew_seconds=0):
         environment = dict(os.environ)
-        if skew_seconds and os.path.exists(FAKETIME):
-            environment.update(LD_PRELOAD=FAKETIME, FAKETIME=f"{skew_seconds:+d}s",
-                               FAKETIME_DONT_FAKE_MONOTONIC="1")
+        environment["SELFHEAL_CLOCK_SKEW_MS"] = str(skew_seconds * 1000)
         self.child = subprocess.Popen([PROGRAM, "run", "--config", self.config],
                                       stdout=subprocess.DEVNULL, stderr=self.log, env=environment)
 
