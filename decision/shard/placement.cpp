@@ -143,8 +143,8 @@ std::vector<Placement::Candidate> Placement::candidates(
     if (member.latest.leaving || !is_present(member, now_ms)) continue;
     const ShardPresence* at = shard_of(member.latest, shard);
     if (at == nullptr || at->state == "away") continue;
-    found.push_back({name, at->state == "standby", load.at(name),
-                     hash64(name + "/" + std::to_string(shard))});
+    found.push_back(
+        {name, at->state == "standby", load.at(name), hash64(name + "/" + std::to_string(shard))});
   }
   std::sort(found.begin(), found.end());
   return found;
@@ -160,15 +160,14 @@ void Placement::notice_changes(TimeMs now_ms) {
   changed_ms_ = now_ms;
 }
 
-std::optional<std::int64_t> Placement::to_give_away(
-    const std::map<std::string, std::int64_t>& load, TimeMs now_ms) {
+std::optional<std::int64_t> Placement::to_give_away(const std::map<std::string, std::int64_t>& load,
+                                                    TimeMs now_ms) {
   const bool settled = now_ms - changed_ms_ >= limits_.balance_after_ms &&
                        now_ms - gave_away_ms_ >= timeouts_to_take * limits_.heartbeat_timeout_ms;
   const auto mine = load.find(instance_);
   if (!settled || mine == load.end()) return std::nullopt;
-  const auto most = std::max_element(load.begin(), load.end(), [](const auto& a, const auto& b) {
-    return a.second < b.second;
-  });
+  const auto most = std::max_element(
+      load.begin(), load.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
   if (most->first != instance_) return std::nullopt;  // one process at a time
   for (std::int64_t shard = 0; shard < shards_; ++shard) {
     if (owner_of(shard, now_ms) != instance_) continue;
