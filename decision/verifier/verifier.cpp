@@ -203,8 +203,10 @@ void Verifier::conclude(Token& token, const std::string& action_id, const std::s
                   .approved_by = row.intent.approved_by,
                   .conditions = row.phase == "undoing" ? row.conditions : report(row)};
   if (result == "recovered") {
-    outcome.seconds_to_recover =
-        static_cast<double>(token.cut.tick_ms - row.intent.signal_time_ms) / 1000.0;
+    // The signal's time is its sender's, whose clock may run ahead of ours.
+    const DurationMs took_ms =
+        std::max<DurationMs>(0, token.cut.tick_ms - row.intent.signal_time_ms);
+    outcome.seconds_to_recover = static_cast<double>(took_ms) / 1000.0;
   }
   emit(token, {row.intent.service, row.intent.incident_id, "run:" + action_id, outcome});
 }

@@ -173,6 +173,7 @@ class Verdict:
         for name in NAMES:
             code = self.world.processes[name].terminate()
             self.expect(code == 0, f"process {name} did not stop cleanly: exit {code}")
+        self.take_what_is_on_its_way()
         process = self.world.processes["a"]
         code, out, error = process.command("audit", "verify", "--deep", "--json", timeout=1800)
         audit = json.loads(out) if out.startswith("{") else {}
@@ -186,6 +187,17 @@ class Verdict:
         self.expect(replay.get("differing") == 0, f"replay: {out}{error[-500:]}")
         self.count_effects()
         self.count_inputs(audit)
+
+    def take_what_is_on_its_way(self):
+        """Messages between shards that one had sent and the other, already stopped, had not taken."""
+        process = self.world.processes["a"]
+        process.start()
+        def taken():
+            waiting = [line for line in process.metrics().splitlines()
+                       if line.startswith("self_heal_lag_records")]
+            return len(waiting) == PARTITIONS and all(line.endswith(" 0") for line in waiting)
+        wait_for("one process to take all that is left", taken, 120)
+        self.expect(process.terminate() == 0, "the last process did not stop cleanly")
 
     def count_effects(self):
         effects = self.world.effects()

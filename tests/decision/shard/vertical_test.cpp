@@ -188,6 +188,21 @@ TEST(Vertical, APredictionIsHealedBeforeItComesTrue) {
   EXPECT_EQ(shard.last<Scored>()->score, "TP");
 }
 
+TEST(Vertical, ASenderWhoseClockIsAheadMakesNoTimeToRecoverNegative) {
+  Vertical shard(settings());
+  shard.metric("latency_p99_seconds", 0.4);
+  shard.predict(0.85, -60'000);
+  shard.step_ends("ok");
+  for (int i = 0; i < 5; ++i) {
+    shard.now_ms += 1000;
+    shard.metric("latency_p99_seconds", 0.2);
+  }
+  ASSERT_NE(shard.last<Outcome>(), nullptr);
+  EXPECT_EQ(shard.last<Outcome>()->result, "recovered");
+  EXPECT_EQ(shard.last<Outcome>()->seconds_to_recover, 0);
+  EXPECT_NE(shard.last<Learned>(), nullptr);
+}
+
 TEST(Vertical, ALikelihoodBelowTheLimitNeedsAPerson) {
   Vertical shard(settings());
   shard.predict(0.79);
