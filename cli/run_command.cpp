@@ -76,7 +76,7 @@ void reload(const ConfigOptions& options, Service& service) {
 // glibc gives each busy thread a heap of its own and keeps what is freed in it: a few are enough,
 // and a third less memory.
 void share_heaps() {
-  constexpr int heaps_max = 8;
+  constexpr int heaps_max = 3;
   mallopt(M_ARENA_MAX, heaps_max);
 }
 
