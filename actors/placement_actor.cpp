@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <utility>
+
 #include "actors/clocks.hpp"
 #include "base/signature.hpp"
 
@@ -177,10 +179,7 @@ placement_actor::behavior_type placement(Self self, EnvironmentPtr environment,
   return {
       [self](const Start&) {
         start(self);
-        if (self->state.timer == 0) {
-          self->state.timer = 1;
-          self->send(self, Tick{});
-        }
+        if (!std::exchange(self->state.ticking, true)) self->send(self, Tick{});
       },
       [self](const Woken&) { read_on(self); },
       [self](const Tick&) { tick(self); },

@@ -20,7 +20,7 @@ struct PlacementState {
   Offset tail_end = 0;    // what was on the topic when it was opened ends here
   bool leaving = false;
   std::int64_t silent_since_us = 0;  // since the topic has been read to its end; 0: not yet
-  std::int64_t timer = 0;            // number of the latest
+  bool ticking = false;              // the timer, which asks for itself again, has been begun
   // The log's clock as last heard, and when by a clock that nobody sets.
   TimeMs log_time_ms = 0;
   std::int64_t heard_us = 0;

@@ -6,6 +6,7 @@
 
 #include "base/signature.hpp"
 #include "decision/predictor/predictor.hpp"
+#include "decision/shard/commit_window.hpp"
 #include "storage/snapshot.hpp"
 
 namespace selfheal {
@@ -62,6 +63,15 @@ JournalRecord claim_for(const Environment& environment, const JournalWalk& walk,
   return claim;
 }
 
+// Appends the record that comes next in an epoch that this process has claimed.
+Result<void> append_next(const Environment& environment, JournalWalk& walk, JournalRecord record,
+                         const JournalWalk::Visit& visit) {
+  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
+  if (!mine) return mine.error();
+  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
+  return {};
+}
+
 }  // namespace
 
 Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std::int64_t shard,
@@ -91,18 +101,10 @@ Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk
                                const WantedSettings& wanted, const JournalWalk::Visit& visit) {
   if (walk.chain().settings == wanted.content) return {};
   if (!environment.alone && wanted.since_ms < walk.chain().settings_ms) return {};
-  JournalRecord record;
-  record.kind = JournalKind::config;
-  record.shard = walk.chain().shard;
-  record.epoch = walk.chain().epoch;
-  record.seq = walk.chain().seq + 1;
-  record.prev_hash = to_hex(walk.chain().head);
+  JournalRecord record = next_record(walk.chain(), JournalKind::config);
   record.generation = walk.chain().generation + 1;
   record.content = wanted.content;
-  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
-  if (!mine) return mine.error();
-  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
-  return {};
+  return append_next(environment, walk, std::move(record), visit);
 }
 
 // A cut that this process was deciding when it crashed: halving begins with it, as with one that a
@@ -117,21 +119,13 @@ Result<void> record_crash(const Environment& environment, JournalWalk& walk,
   if (!is_next) return {};  // somebody else got past it
   spdlog::warn("shard {}: this process crashed in {} with the next {} records", chain.shard,
                crashed->stage, crashed->cut.records());
-  JournalRecord record;
-  record.kind = JournalKind::failed;
-  record.shard = chain.shard;
-  record.epoch = chain.epoch;
-  record.seq = chain.seq + 1;
-  record.prev_hash = to_hex(chain.head);
+  JournalRecord record = next_record(chain, JournalKind::failed);
   record.cut = crashed->cut;
   record.cut.tick_ms = chain.tick_ms;
   record.cut.caught_up_through_ms = chain.caught_up_through_ms;
   record.stage = crashed->stage;
   record.reason = "the process crashed";
-  const Result<bool> mine = append_and_read(environment, walk, std::move(record), visit);
-  if (!mine) return mine.error();
-  if (!*mine) return Error{ErrorCode::fenced, "another owner has taken over"};
-  return {};
+  return append_next(environment, walk, std::move(record), visit);
 }
 
 // What this machine has saved, or where it has nothing, what the bus has.

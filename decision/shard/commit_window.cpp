@@ -18,14 +18,18 @@ std::string CommitWindow::last_record_hash() const {
   return last_value_ ? to_hex(sha256(*last_value_)) : last_record_hash_;
 }
 
-JournalRecord CommitWindow::next_record(JournalKind kind) const {
+JournalRecord next_record(const Chain& chain, JournalKind kind) {
   JournalRecord record;
   record.kind = kind;
-  record.shard = speculative_.shard;
-  record.epoch = speculative_.epoch;
-  record.seq = speculative_.seq + 1;
-  record.prev_hash = to_hex(speculative_.head);
+  record.shard = chain.shard;
+  record.epoch = chain.epoch;
+  record.seq = chain.seq + 1;
+  record.prev_hash = to_hex(chain.head);
   return record;
+}
+
+JournalRecord CommitWindow::next_record(JournalKind kind) const {
+  return selfheal::next_record(speculative_, kind);
 }
 
 Result<std::string> CommitWindow::add(PendingRecord pending) {

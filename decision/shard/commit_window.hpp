@@ -34,6 +34,9 @@ struct OwnerEnded {
   std::string reason;
 };
 
+// A record of that kind, no claim, at the place behind the chain's end.
+JournalRecord next_record(const Chain& chain, JournalKind kind);
+
 class CommitWindow {
  public:
   // `chain` as read, with everything in it accepted. `secret_hex` signs.
