@@ -15,14 +15,14 @@ Result<SupplyPtr> poll(ShardInputs& inputs, const FetchInputs& wanted) {
         inputs.control->poll(supply->control, {wanted.controls_max, wanted.bytes_max});
     if (!polled) return polled.error().within("control");
   }
-  if (wanted.records_max > 0) {
+  if (inputs.signals != nullptr && wanted.records_max > 0) {
     const Result<void> polled =
         inputs.signals->poll(supply->signals, {wanted.records_max, wanted.bytes_max});
     if (!polled) return polled.error().within("signals");
   }
-  supply->signals.next_offset = inputs.signals->position();
+  supply->signals.next_offset = inputs.signals != nullptr ? inputs.signals->position() : 0;
   supply->control.next_offset = inputs.control->position();
-  supply->signals_at_end = inputs.signals->at_end();
+  supply->signals_at_end = inputs.signals == nullptr || inputs.signals->at_end();
   supply->control_at_end = inputs.control->at_end();
   return supply;
 }
@@ -40,8 +40,8 @@ void show_lag(Self self, std::int64_t shard, const ShardInputs& inputs, const Cu
   const RecordBatch& batch = supply.signals.records.empty() ? supply.control : supply.signals;
   if (batch.records.empty()) return environment.metrics->forget_lag(shard);
   const TimeMs age_ms = environment.now_ms() - batch.records.back().append_time_ms;
-  const std::int64_t records = inputs.signals->end() - inputs.signals->position() +
-                               inputs.control->end() - inputs.control->position();
+  std::int64_t records = inputs.control->end() - inputs.control->position();
+  if (inputs.signals != nullptr) records += inputs.signals->end() - inputs.signals->position();
   environment.metrics->set_lag(shard, static_cast<double>(std::max<TimeMs>(0, age_ms)) / 1000.0,
                                records);
 }
@@ -81,21 +81,23 @@ Result<std::unique_ptr<LogReader>> open_from(Log& log, const TopicPartition& whe
 
 Opened open_inputs(Self self, const OpenInputs& open) {
   const Environment& environment = *self->state.environment;
-  const auto partition = static_cast<std::int32_t>(open.shard);
   // The wake-up comes on a thread of the log: it only posts a message.
   const auto wake = [me = caf::actor_cast<bus_reader_actor>(self), shard = open.shard] {
     caf::anon_send(me, Woken{shard});
   };
-  Result<std::unique_ptr<LogReader>> signals =
-      open_from(*environment.log, {environment.topics.signals, partition}, open.signals_next, wake);
-  if (!signals) return {signals.error().context};
-  Result<std::unique_ptr<LogReader>> control =
-      open_from(*environment.log, {environment.topics.control, partition}, open.control_next, wake);
+  ShardInputs opened;
+  if (!environment.topics.is_fleet(open.shard)) {
+    Result<std::unique_ptr<LogReader>> signals = open_from(
+        *environment.log, {environment.topics.signals, static_cast<std::int32_t>(open.shard)},
+        open.signals_next, wake);
+    if (!signals) return {signals.error().context};
+    opened.signals = std::move(*signals);
+  }
+  Result<std::unique_ptr<LogReader>> control = open_from(
+      *environment.log, environment.topics.control_of(open.shard), open.control_next, wake);
   if (!control) return {control.error().context};
-  self->state.shards.erase(open.shard);
-  ShardInputs& inputs = self->state.shards[open.shard];
-  inputs.signals = std::move(*signals);
-  inputs.control = std::move(*control);
+  opened.control = std::move(*control);
+  self->state.shards.insert_or_assign(open.shard, std::move(opened));
   return {};
 }
 

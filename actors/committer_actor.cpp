@@ -32,7 +32,7 @@ void append(Self self, PendingRecord pending) {
   if (!value) return end_shard(self, "bug", "committer", value.error().context);
   const auto me = caf::actor_cast<committer_actor>(self);
   environment.log->append(
-      {environment.topics.journal, static_cast<std::int32_t>(state.window->committed().shard)},
+      environment.topics.journal_of(state.window->committed().shard),
       NewRecord{.value = std::move(*value)}, [me, seq](Result<Offset> stored) {
         caf::anon_send(
             me, Delivery{seq, stored.has_value(), stored ? std::string() : stored.error().context,
@@ -113,13 +113,13 @@ void point_to_snapshot(Self self, const PendingRecord& pending) {
       encode_pointer({shard, pending.offset, pending.append_ms, pending.record.snapshot},
                      environment.journal_secret_key);
   CHECK(pointer, "the journal key cannot sign");
-  environment.log->append({environment.topics.snapshot_pointers, static_cast<std::int32_t>(shard)},
-                          std::move(*pointer), [shard](const Result<Offset>& stored) {
-                            if (!stored) {
-                              spdlog::warn("shard {}: no pointer to its snapshot: {}", shard,
-                                           stored.error().context);
-                            }
-                          });
+  environment.log->append(
+      {environment.topics.snapshot_pointers, environment.topics.partition_of(shard)},
+      std::move(*pointer), [shard](const Result<Offset>& stored) {
+        if (!stored) {
+          spdlog::warn("shard {}: no pointer to its snapshot: {}", shard, stored.error().context);
+        }
+      });
 }
 
 void finish(Self self, PendingRecord& pending) {

@@ -252,9 +252,9 @@ void wire(Self self, const CutterWiring& wiring) {
   state.log_time_ms = wiring.log_time_ms;
   state.heard_at_us = steady_us();
   // Shards save one after another, not all at once: what is on its way to the disk is a copy.
-  const std::int64_t share = state.chain.shard % state.environment->partitions;
-  state.last_save_ms = state.environment->now_ms() -
-                       state.environment->save_interval_ms * share / state.environment->partitions;
+  const std::int64_t share = state.chain.shard % state.environment->topics.partitions;
+  state.last_save_ms = state.environment->now_ms() - state.environment->save_interval_ms * share /
+                                                         state.environment->topics.partitions;
   state.unsaved = true;
   state.started = true;
   fetch(self);

@@ -26,7 +26,8 @@ struct Environment {
   std::shared_ptr<Metrics> metrics;
   TopicNames topics;
   std::string topics_prefix;
-  std::int64_t partitions = 1;
+  // Those of the services, and behind them the fleet's.
+  std::int64_t shards() const { return topics.partitions + 1; }
   std::string instance;            // name of this process in claims
   std::string build;               // version and commit
   std::string journal_public_key;  // signs claims and batches

@@ -35,10 +35,10 @@ void add_forward(Self self, std::int32_t partition, Offset offset, std::int64_t 
   message.kind = "forward";
   message.body = body;
   // Beyond the shards' numbers: the target keeps a mark for each source, and takes nothing twice.
+  // Without a time: its offsets alone say what is new.
   message.source_shard = partition;
   message.source_seq = offset;
   message.source_k = k;
-  message.time_ms = environment.now_ms();
   message.key_id = environment.forward_key_id;
   const Result<std::string> signature = sign(environment.journal_secret_key, message.signed_text());
   CHECK(signature, "the journal key cannot sign");
@@ -55,7 +55,7 @@ void add_dead_letters(Self self, std::int32_t partition, const RecordView& recor
   for (const DecodeFailure& failure : batch.failures) {
     auto out = std::make_shared<RelayedRecord>();
     out->where = {environment.topics.deadletter,
-                  static_cast<std::int32_t>(partition % environment.partitions)};
+                  static_cast<std::int32_t>(partition % environment.topics.partitions)};
     out->record.key = std::string(record.key);
     out->record.value = std::string(record.value);
     out->record.headers = {{"reason", failure.reason},
@@ -75,7 +75,7 @@ void forward_record(Self self, std::int32_t partition, const RecordView& record)
   state.decode(record, batch);
   std::map<std::int32_t, std::string> bodies;
   std::int64_t k = 0;
-  const auto shards = static_cast<std::int32_t>(state.environment->partitions);
+  const auto shards = static_cast<std::int32_t>(state.environment->topics.partitions);
   for (const Signal& signal : batch.signals) {
     const std::int32_t target = shard_of(signal.service, shards);
     std::string& body = bodies[target];
@@ -139,7 +139,7 @@ void open_partition(Self self, std::int32_t partition) {
   spdlog::warn(
       "partition {} of {} is beyond the {} that the journal pins: its signals are routed to their "
       "shards from here",
-      partition, where.topic, state.environment->partitions);
+      partition, where.topic, state.environment->topics.partitions);
   state.partitions[partition].reader = std::move(*reader);
   read_on(self, partition);
 }
@@ -152,7 +152,7 @@ void look(Self self) {
   } else if (const auto count =
                  state.environment->log->partitions(state.environment->topics.signals);
              count) {
-    const auto pinned = static_cast<std::int32_t>(state.environment->partitions);
+    const auto pinned = static_cast<std::int32_t>(state.environment->topics.partitions);
     for (std::int32_t partition = pinned; partition < *count; ++partition) {
       if (!state.partitions.contains(partition)) open_partition(self, partition);
     }

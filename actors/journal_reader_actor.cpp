@@ -33,8 +33,8 @@ void follow(Self self, const FollowJournal& follow) {
   const auto wake = [me = caf::actor_cast<journal_reader_actor>(self), shard = follow.shard] {
     caf::anon_send(me, Woken{shard});
   };
-  Result<std::unique_ptr<LogReader>> reader = environment.log->open(
-      {environment.topics.journal, static_cast<std::int32_t>(follow.shard)}, follow.from, wake);
+  Result<std::unique_ptr<LogReader>> reader =
+      environment.log->open(environment.topics.journal_of(follow.shard), follow.from, wake);
   if (!reader) {
     self->send(follow.committer, Delivery{-1, false, reader.error().context});
     return;

@@ -90,8 +90,10 @@ void give_orders(Self self) {
                                     "its name and its place"});
     return;
   }
-  for (std::int64_t shard = 0; shard < state.environment->partitions; ++shard) {
-    state.board->set_owner(shard, placement.owner_of(shard, now_ms), placement.saved_seq_of(shard));
+  for (std::int64_t shard = 0; shard < state.environment->shards(); ++shard) {
+    const std::string owner = placement.owner_of(shard, now_ms);
+    state.board->set_owner(shard, owner, placement.present_until_ms(owner),
+                           placement.saved_seq_of(shard));
   }
   state.environment->metrics->set_members(placement.members_present(now_ms), placement.lapses());
   if (state.leaving || !state.speaking) return;
@@ -172,7 +174,7 @@ placement_actor::behavior_type placement(Self self, EnvironmentPtr environment,
   state.incarnation = random_hex(8);
   state.in_flight = std::make_shared<std::atomic<std::int64_t>>(0);
   state.placement = std::make_unique<Placement>(environment->instance, state.incarnation,
-                                                environment->partitions, environment->placement);
+                                                environment->shards(), environment->placement);
   state.environment = std::move(environment);
   state.board = std::move(board);
   state.root = std::move(root);

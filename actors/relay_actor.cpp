@@ -5,6 +5,7 @@
 #include "base/signature.hpp"
 #include "topics/event_codec.hpp"
 #include "topics/routing.hpp"
+#include "topics/shard_message.hpp"
 
 namespace selfheal {
 namespace {
@@ -59,18 +60,17 @@ void send_out(Self self, std::int64_t shard, const TopicPartition& where, NewRec
 }
 
 // The original bytes of a record that could not be read, with where it stood.
-void send_dead_letter(Self self, std::int64_t shard, const std::string& topic, Offset offset,
+void send_dead_letter(Self self, std::int64_t shard, const TopicPartition& stood, Offset offset,
                       std::int64_t line, const std::string& reason) {
   const Environment& environment = *self->state.environment;
-  const auto partition = static_cast<std::int32_t>(shard);
   NewRecord letter;
   letter.headers = {{"reason", reason},
-                    {"topic", topic},
-                    {"partition", std::to_string(partition)},
+                    {"topic", stood.topic},
+                    {"partition", std::to_string(stood.partition)},
                     {"offset", std::to_string(offset)}};
   if (line >= 0) letter.headers.emplace_back("line", std::to_string(line));
   const Result<void> read =
-      read_range(*environment.log, {topic, partition}, {offset, offset + 1},
+      read_range(*environment.log, stood, {offset, offset + 1},
                  [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
                    for (const RecordView& record : batch.records) {
                      if (record.offset != offset) continue;
@@ -81,66 +81,61 @@ void send_dead_letter(Self self, std::int64_t shard, const std::string& topic, O
                  });
   // Expired meanwhile: the letter still says what was lost and where.
   if (!read) letter.headers.emplace_back("missing", read.error().context);
-  send_out(self, shard, {environment.topics.deadletter, partition}, std::move(letter));
+  send_out(self, shard, {environment.topics.deadletter, environment.topics.partition_of(shard)},
+           std::move(letter));
 }
 
-void send_forward(Self self, const JournalRecord& record, std::int64_t k,
-                  const Forwarded& forwarded) {
+void send_to_shard(Self self, std::int64_t shard, ShardMessage out_message) {
   const Environment& environment = *self->state.environment;
-  ControlMessage message;
-  message.kind = "forward";
-  message.body = forwarded.body;
-  message.source_shard = record.shard;
-  message.source_seq = record.seq;
-  message.source_k = k;
-  message.time_ms = record.cut.tick_ms;
+  ControlMessage& message = out_message.message;
   message.key_id = environment.forward_key_id;
   const Result<std::string> signature = sign(environment.journal_secret_key, message.signed_text());
   CHECK(signature, "the journal key cannot sign");
   message.signature = *signature;
-  ShardRelay& relay = self->state.shards[record.shard];
+  ShardRelay& relay = self->state.shards[shard];
   ++relay.unanswered;
   auto out = std::make_shared<RelayedRecord>();
-  out->where = {environment.topics.control, static_cast<std::int32_t>(forwarded.target_shard)};
+  out->where = environment.topics.control_of(out_message.target_shard);
   out->record.value = encode_control(message);
   relay.forwards.push_back(std::move(out));
-  if (relay.forwards.size() == 1) append_forward(self, record.shard);
+  if (relay.forwards.size() == 1) append_forward(self, shard);
 }
 
 void send_decision(Self self, const JournalRecord& record, std::int64_t k, const Event& event) {
   const Environment& environment = *self->state.environment;
   const DecisionAddress address{environment.topics_prefix, record.shard, record.seq, k,
                                 record.cut.tick_ms};
-  const auto partitions = static_cast<std::int32_t>(environment.partitions);
+  const auto partitions = static_cast<std::int32_t>(environment.topics.partitions);
   NewRecord out;
   out.key = event.service;
   out.value = cloud_event_text(event, address);
-  const std::int32_t partition = event.service.empty() ? static_cast<std::int32_t>(record.shard)
-                                                       : shard_of(event.service, partitions);
+  const std::int32_t partition = event.service.empty()
+                                     ? environment.topics.partition_of(record.shard)
+                                     : shard_of(event.service, partitions);
   send_out(self, record.shard, {environment.topics.decisions, partition}, std::move(out));
 }
 
 void take(Self self, const CommittedRecord& committed) {
   const JournalRecord& record = committed.record;
   const Environment& environment = *self->state.environment;
+  const TopicPartition signals{environment.topics.signals, static_cast<std::int32_t>(record.shard)};
   if (record.kind == JournalKind::skip) {
     const bool control = record.topic_kind == "control";
     send_dead_letter(self, record.shard,
-                     control ? environment.topics.control : environment.topics.signals,
+                     control ? environment.topics.control_of(record.shard) : signals,
                      control ? record.cut.control_begin : record.cut.signals_begin, -1,
                      "skipped: " + record.reason);
   }
   for (std::size_t k = 0; k < record.events.size(); ++k) {
     const Event& event = record.events[k];
     const auto number = static_cast<std::int64_t>(k);
-    if (const auto* forwarded = std::get_if<Forwarded>(&event.body)) {
-      // Between shards only: the signals themselves are no decision.
-      send_forward(self, record, number, *forwarded);
-      continue;
+    if (auto message = shard_message(record, k, environment.topics.partitions)) {
+      send_to_shard(self, record.shard, std::move(*message));
     }
+    // Between shards only: the signals themselves are no decision.
+    if (std::holds_alternative<Forwarded>(event.body)) continue;
     if (const auto* dead = std::get_if<DeadLettered>(&event.body)) {
-      send_dead_letter(self, record.shard, environment.topics.signals, dead->offset, dead->line,
-                       dead->reason);
+      send_dead_letter(self, record.shard, signals, dead->offset, dead->line, dead->reason);
     }
     send_decision(self, record, number, event);
   }

@@ -42,7 +42,7 @@ void start(Self self) {
   state.shared.board = state.board;
   // A shared actor that dies takes the process with it: the journal brings everything back.
   for (const caf::actor& each : all_of(state.shared)) self->monitor(each);
-  for (std::int64_t shard = 0; shard < environment->partitions; ++shard) {
+  for (std::int64_t shard = 0; shard < environment->shards(); ++shard) {
     state.shards.push_back(
         spawn_io(system, own, shard_supervisor, environment, state.shared, shard));
     self->send(state.shards.back(), Start{});

@@ -14,7 +14,8 @@ struct ShardPlace {
   std::int64_t saved_seq = 0;     // by this process: everything up to it has been handed on
   std::int64_t snapshot_seq = 0;  // of the newest snapshot on the bus
   TimeMs snapshot_ms = 0;
-  std::string owner;  // the process that owns it, as far as is known
+  std::string owner;          // the process that owns it, as far as is known
+  TimeMs owner_until_ms = 0;  // it counts as present until then, if nothing more is heard of it
   std::int64_t owner_saved_seq = 0;
 };
 
@@ -33,9 +34,11 @@ class ShardBoard {
     places_[shard].snapshot_seq = seq;
     places_[shard].snapshot_ms = time_ms;
   }
-  void set_owner(std::int64_t shard, const std::string& owner, std::int64_t saved_seq) {
+  void set_owner(std::int64_t shard, const std::string& owner, TimeMs until_ms,
+                 std::int64_t saved_seq) {
     const std::lock_guard lock(mutex_);
     places_[shard].owner = owner;
+    places_[shard].owner_until_ms = until_ms;
     places_[shard].owner_saved_seq = saved_seq;
   }
   std::int64_t owner_saved_seq(std::int64_t shard) const {

@@ -20,7 +20,7 @@ Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
   const std::string body = encode_body(record);
   const Result<std::string> signature = sign(environment.journal_secret_key, body);
   if (!signature) return signature.error();
-  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(record.shard)};
+  const TopicPartition where = environment.topics.journal_of(record.shard);
   auto answer = std::make_shared<std::promise<Result<Offset>>>();
   environment.log->append(where, NewRecord{.value = wrap_body(*signature, body)},
                           [answer](Result<Offset> stored) { answer->set_value(stored); });
@@ -32,7 +32,7 @@ Result<bool> append_and_read(const Environment& environment, JournalWalk& walk,
   if (!stored) return stored.error();
   bool mine = false;
   const Result<void> read =
-      walk.read_to(record.shard, *stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
+      walk.read_to(*stored + 1, [&](const WalkedRecord& walked) -> Result<void> {
         const Result<SignedBody> parts = unwrap_body(walked.read->value);
         if (parts && parts->body == body) mine = walked.acceptance == Acceptance::accepted;
         return visit(walked);
@@ -53,7 +53,7 @@ JournalRecord claim_for(const Environment& environment, const JournalWalk& walk,
   claim.owner = environment.instance;
   claim.build = environment.build;
   claim.fold_version = fold_version;
-  claim.partitions = environment.partitions;
+  claim.partitions = environment.topics.partitions;
   claim.public_key = environment.journal_public_key;
   // Pinned by the first claim; drawn once, so that two clusters do not draw alike.
   const Result<std::string> seed = from_hex(random_hex(8));
@@ -83,11 +83,11 @@ Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std:
         append_and_read(environment, walk, claim_for(environment, walk, shard), visit);
     if (!mine) return mine.error();
     if (!*mine) continue;  // somebody else was first; the chain has moved on
-    if (walk.chain().partitions != environment.partitions) {
+    if (walk.chain().partitions != environment.topics.partitions) {
       return Error{ErrorCode::refused, "the journal was begun with " +
                                            std::to_string(walk.chain().partitions) +
                                            " partitions and topics.partitions says " +
-                                           std::to_string(environment.partitions) +
+                                           std::to_string(environment.topics.partitions) +
                                            ": set it back, or begin with another topics.prefix"};
     }
     return {};
@@ -163,7 +163,7 @@ Result<LoadedState> load_state(const Environment& environment, std::int64_t shar
 
 Result<void> read_history(const Environment& environment, const Chain& until,
                           const JournalWalk::Visit& visit) {
-  const TopicPartition where{environment.topics.journal, static_cast<std::int32_t>(until.shard)};
+  const TopicPartition where = environment.topics.journal_of(until.shard);
   const Result<OffsetRange> range = environment.log->range(where);
   if (!range) return range.error();
   if (range->begin > 0) {
@@ -172,9 +172,9 @@ Result<void> read_history(const Environment& environment, const Chain& until,
     return {};
   }
   // The heads prove every record at once, which each signature would prove by itself.
-  JournalWalk walk(*environment.log, environment.topics, environment.make_decoder(),
+  JournalWalk walk(*environment.log, environment.topics, until.shard, environment.make_decoder(),
                    {.fold = false, .signatures = Signatures::verified_before});
-  const Result<void> read = walk.read_to(until.shard, until.journal_next, visit);
+  const Result<void> read = walk.read_to(until.journal_next, visit);
   if (!read) return read;
   if (walk.chain().head != until.head) {
     return Error{ErrorCode::corrupt,

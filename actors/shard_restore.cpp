@@ -26,9 +26,14 @@ std::string difference(const JournalRecord& recorded, const Token& decided,
   return {};
 }
 
-JournalWalk::JournalWalk(Log& log, const TopicNames& topics, DecodeSignals decode,
-                         JournalWalkOptions options)
-    : log_(log), topics_(topics), planner_(std::move(decode)), options_(options) {
+JournalWalk::JournalWalk(Log& log, const TopicNames& topics, std::int64_t shard,
+                         DecodeSignals decode, JournalWalkOptions options)
+    : log_(log),
+      topics_(topics),
+      planner_(std::move(decode)),
+      options_(options),
+      fold_(make_stages(topics.is_fleet(shard) ? ShardKind::fleet : ShardKind::services)) {
+  chain_.shard = shard;
   fold_.configure(std::make_shared<const Settings>());
 }
 
@@ -53,36 +58,39 @@ void JournalWalk::close_readers() {
   readers_.clear();
 }
 
-Result<CutSupply> JournalWalk::read_inputs(std::int64_t shard, const Cut& cut) {
+Result<CutSupply> JournalWalk::read_inputs(const Cut& cut) {
   CutSupply supply;
-  const auto partition = static_cast<std::int32_t>(shard);
-  const auto read = [&](const std::string& topic, OffsetRange range,
+  const auto read = [&](const TopicPartition& where, OffsetRange range,
                         RecordBatch& into) -> Result<void> {
     into.next_offset = range.end;
     if (range.begin >= range.end) return {};
     // A chain begins at 0 although the topic may have lost its oldest records before that.
     if (range.begin == 0) {
-      const Result<OffsetRange> kept = log_.range({topic, partition});
+      const Result<OffsetRange> kept = log_.range(where);
       if (!kept) return kept.error();
       range.begin = std::max(range.begin, kept->begin);
       if (range.begin >= range.end) return {};
     }
-    return reader_of({topic, partition})
-        .read(range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+    return reader_of(where).read(
+        range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
           into.records.insert(into.records.end(), batch.records.begin(), batch.records.end());
           into.owners.insert(into.owners.end(), batch.owners.begin(), batch.owners.end());
           return {};
         });
   };
-  Result<void> done = read(topics_.signals, {cut.signals_begin, cut.signals_end}, supply.signals);
-  if (done) done = read(topics_.control, {cut.control_begin, cut.control_end}, supply.control);
+  const TopicPartition signals{topics_.signals, static_cast<std::int32_t>(chain_.shard)};
+  Result<void> done = read(signals, {cut.signals_begin, cut.signals_end}, supply.signals);
+  if (done) {
+    done = read(topics_.control_of(chain_.shard), {cut.control_begin, cut.control_end},
+                supply.control);
+  }
   if (!done) return done.error();
   return supply;
 }
 
 Result<void> JournalWalk::decide_again(const Chain& before, const JournalRecord& record,
                                        WalkedRecord& walked) {
-  Result<CutSupply> supply = read_inputs(record.shard, record.cut);
+  Result<CutSupply> supply = read_inputs(record.cut);
   Result<Token> token = supply ? planner_.recall(before, record.cut, std::move(*supply))
                                : Result<Token>(supply.error());
   const bool same_fold = before.fold_version == fold_version;
@@ -153,8 +161,7 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
   return visit(walked);
 }
 
-Result<void> JournalWalk::take(std::int64_t shard, const RecordBatch& batch, const Visit& visit) {
-  chain_.shard = shard;
+Result<void> JournalWalk::take(const RecordBatch& batch, const Visit& visit) {
   for (const RecordView& read : batch.records) {
     const Result<void> taken = take_one(read, visit);
     if (taken) continue;
@@ -166,13 +173,12 @@ Result<void> JournalWalk::take(std::int64_t shard, const RecordBatch& batch, con
   return {};
 }
 
-Result<void> JournalWalk::read_to(std::int64_t shard, Offset end, const Visit& visit) {
-  chain_.shard = shard;
-  const TopicPartition where{topics_.journal, static_cast<std::int32_t>(shard)};
-  return reader_of(where).read({chain_.journal_next, end},
-                               [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-                                 return take(shard, batch, visit);
-                               });
+Result<void> JournalWalk::read_to(Offset end, const Visit& visit) {
+  return reader_of(topics_.journal_of(chain_.shard))
+      .read({chain_.journal_next, end},
+            [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+              return take(batch, visit);
+            });
 }
 
 ShardChanges JournalWalk::changes() {
@@ -190,7 +196,7 @@ ShardChanges JournalWalk::changes() {
 
 Result<void> check_saved_position(Log& log, const TopicNames& topics, const SavedShard& saved) {
   if (!saved.found || saved.last_offset < 0) return {};
-  const TopicPartition where{topics.journal, static_cast<std::int32_t>(saved.chain.shard)};
+  const TopicPartition where = topics.journal_of(saved.chain.shard);
   const Result<OffsetRange> range = log.range(where);
   if (!range) return range.error();
   const std::string place = "the journal of shard " + std::to_string(saved.chain.shard);

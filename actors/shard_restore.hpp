@@ -35,16 +35,16 @@ struct WalkedRecord {
 // A shard's chain and state while a journal is read. Keeps the state by deciding each batch again.
 class JournalWalk {
  public:
-  JournalWalk(Log& log, const TopicNames& topics, DecodeSignals decode,
+  JournalWalk(Log& log, const TopicNames& topics, std::int64_t shard, DecodeSignals decode,
               JournalWalkOptions options = {});
 
   // Begins at saved state instead of nothing.
   Result<void> load(const SavedShard& saved);
   // Reads on to `end`. Each record is shown to `visit`, which may stop the walk with an error.
   using Visit = std::function<Result<void>(const WalkedRecord&)>;
-  Result<void> read_to(std::int64_t shard, Offset end, const Visit& visit);
+  Result<void> read_to(Offset end, const Visit& visit);
   // The same for records of the shard's journal that the caller has read, the next ones in order.
-  Result<void> take(std::int64_t shard, const RecordBatch& batch, const Visit& visit);
+  Result<void> take(const RecordBatch& batch, const Visit& visit);
   // Gives the readers back that were kept for the next call.
   void close_readers();
 
@@ -65,7 +65,7 @@ class JournalWalk {
   Result<void> take_one(const RecordView& read, const Visit& visit);
   Result<void> decide_again(const Chain& before, const JournalRecord& record, WalkedRecord& walked);
   Chain chain_without_settings();
-  Result<CutSupply> read_inputs(std::int64_t shard, const Cut& cut);
+  Result<CutSupply> read_inputs(const Cut& cut);
 
   RangeReader& reader_of(const TopicPartition& where);
 

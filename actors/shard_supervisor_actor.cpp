@@ -105,7 +105,7 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   const SavedShard* saved = &loaded_state->saved;
   const Result<void> checked = check_saved_position(*environment.log, environment.topics, *saved);
   if (!checked) return checked.error();
-  auto walk = std::make_shared<JournalWalk>(*environment.log, environment.topics,
+  auto walk = std::make_shared<JournalWalk>(*environment.log, environment.topics, shard,
                                             environment.make_decoder());
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
@@ -123,10 +123,9 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   // State is saved only once everything up to it has been handed on.
   self->state.saved_seq = self->state.handed_on_seq = saved->chain.seq;
   self->state.saved_ms = environment.now_ms();
-  const Result<OffsetRange> range =
-      environment.log->range({environment.topics.journal, static_cast<std::int32_t>(shard)});
+  const Result<OffsetRange> range = environment.log->range(environment.topics.journal_of(shard));
   if (!range) return range.error();
-  const Result<void> read = walk->read_to(shard, range->end, see_all(self, *walk));
+  const Result<void> read = walk->read_to(range->end, see_all(self, *walk));
   if (!read) return read.error();
   return walk;
 }
@@ -253,9 +252,8 @@ void follow(Self self, const std::shared_ptr<JournalWalk>& walk) {
   const auto wake = [me = caf::actor_cast<shard_supervisor_actor>(self), shard = state.shard] {
     caf::anon_send(me, Woken{shard});
   };
-  Result<std::unique_ptr<LogReader>> reader =
-      environment.log->open({environment.topics.journal, static_cast<std::int32_t>(state.shard)},
-                            walk->chain().journal_next, wake);
+  Result<std::unique_ptr<LogReader>> reader = environment.log->open(
+      environment.topics.journal_of(state.shard), walk->chain().journal_next, wake);
   if (!reader) return fall(self, to_string(reader.error().code), reader.error().context);
   state.walk = walk;
   state.journal = std::move(*reader);
@@ -271,7 +269,7 @@ void follow_on(Self self) {
     RecordBatch batch;
     Result<void> done = state.journal->poll(batch, {});
     if (done && batch.records.empty()) break;
-    if (done) done = state.walk->take(state.shard, batch, see_all(self, *state.walk));
+    if (done) done = state.walk->take(batch, see_all(self, *state.walk));
     if (!done) return fall(self, to_string(done.error().code), done.error().context);
     drop_handed_on(state);
   }

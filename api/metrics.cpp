@@ -94,6 +94,17 @@ struct Metrics::Families {
       counter("auto_approved_total", "Proposals that were approved without a person.").Add({});
   Family<Gauge>& breakers =
       gauge("breakers", "Circuit breakers that have counted a failure, by state.");
+  Family<Gauge>& locks = gauge("fleet_locks", "Locks of targets that are held.");
+  Family<Gauge>& lock_waiters = gauge("fleet_lock_waiters", "Runs that wait for a lock.");
+  Family<Gauge>& lock_until =
+      gauge("fleet_lock_until_seconds", "When a held lock ends by itself, in seconds since 1970.");
+  Family<Gauge>& lease = gauge("fleet_lease", "1 for the process that has the fleet-wide role.");
+  Family<Gauge>& lease_until = gauge(
+      "fleet_lease_until_seconds",
+      "When that role falls free if nothing more is heard of its holder, in seconds since 1970.");
+  std::vector<Gauge*> shown_locks;  // of the last call of set_fleet
+  Gauge* shown_lease = nullptr;
+  std::string shown_owner;
   Family<Gauge>& series = gauge("series", "Series that a shard has learnt.");
   Family<Counter>& takeovers =
       counter("takeovers_total", "Shards claimed by this process, by reason.");
@@ -223,6 +234,35 @@ void Metrics::set_breakers(const std::map<std::string, std::int64_t>& by_state) 
     const std::int64_t count = found == by_state.end() ? 0 : found->second;
     families_->breakers.Add({{"state", state}}).Set(static_cast<double>(count));
   }
+}
+
+void Metrics::set_fleet(const std::vector<FleetLock>& held, std::size_t waiting) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  f.locks.Add({}).Set(static_cast<double>(held.size()));
+  f.lock_waiters.Add({}).Set(static_cast<double>(waiting));
+  // What is free again must not stay as a label for ever.
+  for (Gauge* gone : f.shown_locks) f.lock_until.Remove(gone);
+  f.shown_locks.clear();
+  for (const FleetLock& each : held) {
+    Gauge& until = f.lock_until.Add({{"target", each.target}, {"holder", each.action_id}});
+    until.Set(static_cast<double>(each.until_ms) / 1000.0);
+    f.shown_locks.push_back(&until);
+  }
+}
+
+void Metrics::set_lease(const std::string& owner, TimeMs until_ms) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  if (f.shown_lease != nullptr && f.shown_owner != owner) {
+    f.lease.Remove(f.shown_lease);
+    f.shown_lease = nullptr;
+  }
+  f.shown_owner = owner;
+  f.lease_until.Add({}).Set(static_cast<double>(until_ms) / 1000.0);
+  if (owner.empty()) return;
+  f.shown_lease = &f.lease.Add({{"owner", owner}});
+  f.shown_lease->Set(1);
 }
 
 void Metrics::set_series(std::int64_t shard, std::int64_t series) {

@@ -12,6 +12,12 @@
 
 namespace selfheal {
 
+struct FleetLock {
+  std::string target;
+  std::string action_id;
+  TimeMs until_ms = 0;
+};
+
 class Metrics {
  public:
   Metrics();
@@ -32,6 +38,10 @@ class Metrics {
   void count_ignored(const std::string& reason);
   void set_shards(const std::map<std::string, std::int64_t>& by_state);
   void set_breakers(const std::map<std::string, std::int64_t>& by_state);
+  // Locks of targets that are held, and how many runs wait for one.
+  void set_fleet(const std::vector<FleetLock>& held, std::size_t waiting);
+  // Who holds the fleet-wide role, and until when if nothing more is heard of it (0: no limit).
+  void set_lease(const std::string& owner, TimeMs until_ms);
   void set_series(std::int64_t shard, std::int64_t series);
   void count_restart(const std::string& kind);
   // A shard was claimed by this process; the reason is of PlacementClaim, or alone, or restarted.

@@ -58,6 +58,21 @@ Json playbook_json(const ApiContext& context, const Playbook& playbook) {
   return json;
 }
 
+// The fleet-wide role as this process sees it: its shard is the last one.
+Json lease_of(const ApiContext& context) {
+  Json lease = {{"owner", ""}, {"state", "unknown"}, {"epoch", 0}, {"until_ms", 0}};
+  if (!context.options.shards) return lease;
+  const std::int64_t fleet_shard = context.environment().topics.partitions;
+  for (const Json& shard : context.options.shards()) {
+    if (shard.value("shard", std::int64_t{-1}) != fleet_shard) continue;
+    lease = {{"owner", shard.value("owner", "")},
+             {"state", shard.value("state", "")},
+             {"epoch", shard.value("epoch", std::int64_t{0})},
+             {"until_ms", shard.value("owner_until_ms", TimeMs{0})}};
+  }
+  return lease;
+}
+
 int severity_of(const std::string& health) {
   constexpr std::array<std::string_view, 5> order = {"healthy", "predicted", "healing", "ill",
                                                      "escalated"};
@@ -71,6 +86,17 @@ void metrics(const ApiContext& context, const ApiRequest& /*request*/, Respond r
   std::map<std::string, std::int64_t> breakers;
   for (const Json& each : model(context).breakers()) ++breakers[each.value("state", "")];
   environment.metrics->set_breakers(breakers);
+  const auto fleet_locks = [&](const char* state) {
+    std::vector<FleetLock> list;
+    for (const Json& each : model(context).locks(state)) {
+      list.push_back(
+          {each.value("target", ""), each.value("id", ""), each.value("until_ms", TimeMs{0})});
+    }
+    return list;
+  };
+  environment.metrics->set_fleet(fleet_locks("held"), fleet_locks("waiting").size());
+  const Json lease = lease_of(context);
+  environment.metrics->set_lease(lease.value("owner", ""), lease.value("until_ms", TimeMs{0}));
   respond({.content_type = "text/plain; version=0.0.4; charset=utf-8",
            .body = environment.metrics->render(environment.now_ms())});
 }
@@ -151,6 +177,22 @@ void policies(const ApiContext& context, const ApiRequest& /*request*/, Respond 
 
 void breakers(const ApiContext& context, const ApiRequest& request, Respond respond) {
   respond_list(model(context).breakers(request.parameter("state")), request, respond);
+}
+
+void locks(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_list(model(context).locks(request.parameter("state")), request, respond);
+}
+
+void fleet(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
+  const LimitSettings limits = context.settings()->limits;
+  const std::vector<Json> held = model(context).locks("held");
+  respond(json_response({{"lease", lease_of(context)},
+                         {"limits",
+                          {{"fleet_concurrent", limits.fleet_concurrent},
+                           {"fleet_starts_per_minute", limits.fleet_starts_per_minute}}},
+                         {"concurrent", held.size()},
+                         {"locks", held},
+                         {"waiting", model(context).locks("waiting")}}));
 }
 
 void audit(const ApiContext& context, const ApiRequest& request, Respond respond) {

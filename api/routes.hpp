@@ -58,6 +58,8 @@ void playbooks(const ApiContext& context, const ApiRequest& request, Respond res
 void playbook(const ApiContext& context, const ApiRequest& request, Respond respond);
 void policies(const ApiContext& context, const ApiRequest& request, Respond respond);
 void breakers(const ApiContext& context, const ApiRequest& request, Respond respond);
+void locks(const ApiContext& context, const ApiRequest& request, Respond respond);
+void fleet(const ApiContext& context, const ApiRequest& request, Respond respond);
 void audit(const ApiContext& context, const ApiRequest& request, Respond respond);
 void health_state(const ApiContext& context, const ApiRequest& request, Respond respond);
 void openapi(const ApiContext& context, const ApiRequest& request, Respond respond);

@@ -12,7 +12,7 @@ namespace selfheal::write_routes {
 namespace {
 
 std::int32_t partitions_of(const ApiContext& context) {
-  return static_cast<std::int32_t>(context.environment().partitions);
+  return static_cast<std::int32_t>(context.environment().topics.partitions);
 }
 
 // Why appending would be in vain; empty where it may be tried. Kafka would keep the caller waiting

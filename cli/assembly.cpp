@@ -165,8 +165,7 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   if (!loaded) return loaded.error();
   environment->metrics = std::make_shared<Metrics>();
   environment->topics_prefix = config.topics.prefix;
-  environment->topics = topic_names(config.topics.prefix);
-  environment->partitions = config.topics.partitions;
+  environment->topics = topic_names(config.topics.prefix, config.topics.partitions);
   environment->instance = config.instance;
   environment->build = build_name();
   environment->journal_public_key = journal->public_key;

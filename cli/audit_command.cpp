@@ -57,10 +57,9 @@ Result<std::string> trusted_key(const std::string& file) {
 
 Result<void> verify_shard(const JournalSource& source, std::int64_t shard, bool deep,
                           const std::string& key, AuditResult& result) {
-  JournalWalk walk(*source.log, source.topics, fresh_decoder(), {.fold = deep});
+  JournalWalk walk(*source.log, source.topics, shard, fresh_decoder(), {.fold = deep});
   InvariantChecker checker;
-  const Result<OffsetRange> range =
-      source.log->range({source.topics.journal, static_cast<std::int32_t>(shard)});
+  const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
   if (!range) return range.error();
   const auto bad = [&](const WalkedRecord& walked, const std::string& why) {
     if (!result.first_bad.empty()) return;
@@ -68,7 +67,7 @@ Result<void> verify_shard(const JournalSource& source, std::int64_t shard, bool 
                        std::to_string(walked.read->offset) + ": " + why;
   };
   const Result<void> read =
-      walk.read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+      walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
         if (walked.acceptance == Acceptance::accepted) {
           if (!key.empty() && walked.chain->public_key != key) {
             bad(walked, "signed with another key than the given one");
@@ -139,7 +138,7 @@ Exit verify(const AuditOptions& options) {
   const Result<std::string> key = trusted_key(options.public_key_file);
   if (!key) return fail(key.error());
   AuditResult result;
-  for (std::int64_t shard = 0; shard < source->partitions; ++shard) {
+  for (std::int64_t shard = 0; shard < source->shards; ++shard) {
     const Result<void> done = verify_shard(*source, shard, options.deep, *key, result);
     if (!done) return fail(done.error().within("shard " + std::to_string(shard)));
   }
@@ -155,8 +154,8 @@ Exit verify(const AuditOptions& options) {
 Exit export_journal(const AuditOptions& options) {
   const Result<JournalSource> source = open_source(options.config, options.data_dir);
   if (!source) return fail(source.error());
-  for (std::int64_t shard = 0; shard < source->partitions; ++shard) {
-    const TopicPartition where{source->topics.journal, static_cast<std::int32_t>(shard)};
+  for (std::int64_t shard = 0; shard < source->shards; ++shard) {
+    const TopicPartition where = source->topics.journal_of(shard);
     const Result<OffsetRange> range = source->log->range(where);
     if (!range) return fail(range.error());
     const Result<void> read =

@@ -86,11 +86,11 @@ Finding check_snapshots(const ServiceConfig& config, Log& log) {
   for (const PublicKey& key : listed ? *listed : std::vector<PublicKey>{}) {
     if (key.role == "shard") keys.push_back(key.public_key);
   }
-  const TopicNames topics = topic_names(config.topics.prefix);
+  const TopicNames topics = topic_names(config.topics.prefix, config.topics.partitions);
   std::int64_t without = 0;
   DurationMs oldest_ms = 0;
   for (std::int64_t shard = 0; shard < config.topics.partitions; ++shard) {
-    const TopicPartition journal{topics.journal, static_cast<std::int32_t>(shard)};
+    const TopicPartition journal = topics.journal_of(shard);
     const Result<OffsetRange> range = log.range(journal);
     const auto pointer = find_snapshot(log, topics, shard, keys);
     if (!range || !pointer) {

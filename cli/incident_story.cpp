@@ -126,6 +126,19 @@ const std::map<std::string, Tell>& tellers() {
          return "run       " + text(data, "action_id") + " of " + text(data, "playbook") +
                 ", mode " + text(data, "mode");
        }},
+      {"lock_requested",
+       [](const Json& data) {
+         const bool first = data.value("number", std::int64_t{1}) == 1;
+         return std::string("lock      ") + (first ? "asked for: " : "asked for more time: ") +
+                text(data, "target");
+       }},
+      {"lock_awaited",
+       [](const Json& data) { return "lock      waits" + behind_colon(text(data, "reason")); }},
+      {"lock_acquired",
+       [](const Json& data) {
+         return "lock      held on " + text(data, "target") + " until " +
+                readable_time(data.value("until_ms", Json()));
+       }},
       {"run_started",
        [](const Json& data) {
          return std::string("step      ") + (flag(data, "rollback") ? "undoing: " : "") +

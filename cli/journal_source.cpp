@@ -43,7 +43,7 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
     config.data_dir = data_dir;
     config.bus.kind = "embedded";
   }
-  source.topics = topic_names(config.topics.prefix);
+  source.topics = topic_names(config.topics.prefix, config.topics.partitions);
   if (config.bus.kind == "kafka") {
     Result<std::shared_ptr<Log>> log = open_log(config);
     if (!log) return log.error();
@@ -62,7 +62,8 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
   }
   const Result<std::int32_t> partitions = source.log->partitions(source.topics.journal);
   if (!partitions) return partitions.error();
-  source.partitions = *partitions;
+  source.topics.partitions = *partitions;
+  source.shards = *partitions + 1;
   return source;
 }
 
@@ -82,17 +83,17 @@ Result<JournalSource> open_export(const std::string& file) {
       return Error{ErrorCode::corrupt,
                    file + ":" + std::to_string(number) + ": " + record.error().context};
     }
-    source.partitions = std::max(source.partitions, record->shard + 1);
+    source.shards = std::max(source.shards, record->shard + 1);
     records.push_back(std::move(*record));
   }
-  const Result<void> made =
-      log->create_topics({{.name = source.topics.journal,
-                           .partitions = static_cast<std::int32_t>(source.partitions)}});
+  // The fleet's chain stands behind the others, on a partition like theirs.
+  const Result<void> made = log->create_topics(
+      {{.name = source.topics.journal, .partitions = static_cast<std::int32_t>(source.shards)}});
   if (!made) return made.error();
   for (ExportedRecord& record : records) {
     log->set_time_ms(record.append_time_ms);
-    log->append({source.topics.journal, static_cast<std::int32_t>(record.shard)},
-                NewRecord{.value = std::move(record.value)}, [](Result<Offset>) {});
+    log->append(source.topics.journal_of(record.shard), NewRecord{.value = std::move(record.value)},
+                [](Result<Offset>) {});
   }
   source.log = std::move(log);
   return source;

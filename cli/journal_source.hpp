@@ -14,7 +14,7 @@ namespace selfheal {
 struct JournalSource {
   std::shared_ptr<Log> log;
   TopicNames topics;
-  std::int64_t partitions = 1;
+  std::int64_t shards = 1;  // the fleet's included
 };
 
 // `data_dir` wins over the configuration where it is given.

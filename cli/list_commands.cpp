@@ -1,4 +1,5 @@
-// `selfheal incidents|proposals|runs|playbooks|breakers`: what a service knows, running or stopped.
+// `selfheal incidents|proposals|runs|playbooks|breakers|locks|fleet`: what a service knows, running
+// or stopped.
 #include <algorithm>
 #include <filesystem>
 
@@ -23,6 +24,10 @@ struct Column {
   const char* title;
   const char* member;
 };
+
+const std::vector<Column> lock_columns = {
+    {"TARGET", "target"},   {"STATE", "state"},    {"RUN", "id"},         {"PLAYBOOK", "playbook"},
+    {"SERVICE", "service"}, {"SINCE", "since_ms"}, {"UNTIL", "until_ms"}, {"WAITS FOR", "reason"}};
 
 std::string cell(const Json& row, const char* member) {
   const auto found = row.find(member);
@@ -93,6 +98,32 @@ Exit show(const ListOptions& options, const std::string& path) {
   } else {
     std::cout << found->dump(2) << "\n";
   }
+  return Exit::done;
+}
+
+Exit show_fleet(const ListOptions& options) {
+  const Result<ServiceSource> source = ServiceSource::open(options.source);
+  if (!source) return fail(source.error());
+  const Result<Json> fleet = source->get("/api/fleet");
+  if (!fleet) return fail(fleet.error());
+  if (options.source.json) {
+    print_line(*fleet);
+    return Exit::done;
+  }
+  const Json& lease = fleet->at("lease");
+  const std::string owner = cell(lease, "owner");
+  std::cout << "fleet-wide role  " << (owner == "-" ? "nobody" : owner);
+  if (owner != "-") std::cout << ", claim " << cell(lease, "epoch");
+  if (cell(lease, "until_ms") != "-") {
+    std::cout << ", falls free at " << cell(lease, "until_ms") << " if silent";
+  }
+  const Json& limits = fleet->at("limits");
+  std::cout << "\nunder repair     " << cell(*fleet, "concurrent") << " of "
+            << cell(limits, "fleet_concurrent") << ", at most "
+            << cell(limits, "fleet_starts_per_minute") << " begun a minute\n";
+  Json rows = fleet->at("locks");
+  for (const Json& each : fleet->at("waiting")) rows.push_back(each);
+  if (!rows.empty()) print_table(rows, lock_columns);
   return Exit::done;
 }
 
@@ -239,6 +270,14 @@ void add_list_commands(CLI::App& application, Action& action) {
                true,
                false,
                "All that have counted a failure"});
+  add_listing(application, action,
+              {"locks", "Locks of targets: who holds them until when, and who waits for what",
+               "/api/locks", lock_columns, false, true, true, "All of them"});
+  auto fleet = std::make_shared<ListOptions>();
+  CLI::App* show_it = application.add_subcommand(
+      "fleet", "Who has the fleet-wide role, the fleet's limits, and its locks");
+  add_source_options(*show_it, fleet->source);
+  show_it->callback([&action, fleet] { action = [fleet] { return show_fleet(*fleet); }; });
   CLI::App* playbooks = add_listing(application, action,
                                     {"playbooks",
                                      "What can be done",

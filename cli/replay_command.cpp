@@ -25,11 +25,10 @@ struct ReplayResult {
 
 Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeMs from_ms,
                           TimeMs to_ms, ReplayResult& result) {
-  JournalWalk walk(*source.log, source.topics, fresh_decoder());
-  const Result<OffsetRange> range =
-      source.log->range({source.topics.journal, static_cast<std::int32_t>(shard)});
+  JournalWalk walk(*source.log, source.topics, shard, fresh_decoder());
+  const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
   if (!range) return range.error();
-  return walk.read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+  return walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
     const bool batch =
         walked.acceptance == Acceptance::accepted && walked.record->kind == JournalKind::batch;
     if (!batch) return {};
@@ -57,7 +56,7 @@ Exit replay(const ReplayOptions& options) {
   const Result<JournalSource> source = open_source(options.config, options.data_dir);
   if (!source) return fail(source.error());
   ReplayResult result;
-  for (std::int64_t shard = 0; shard < source->partitions; ++shard) {
+  for (std::int64_t shard = 0; shard < source->shards; ++shard) {
     if (options.shard >= 0 && shard != options.shard) continue;
     const Result<void> done = replay_shard(*source, shard, *from_ms, *to_ms, result);
     if (!done) return fail(done.error().within("shard " + std::to_string(shard)));

@@ -36,11 +36,11 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
   for (bool waited = false;; waited = true) {
     const Result<std::int32_t> partitions = environment.log->partitions(environment.topics.journal);
     if (partitions) {
-      if (*partitions < environment.partitions) {
+      if (*partitions < environment.topics.partitions) {
         return Error{ErrorCode::refused, environment.topics.journal + " has " +
                                              std::to_string(*partitions) +
                                              " partitions and topics.partitions says " +
-                                             std::to_string(environment.partitions)};
+                                             std::to_string(environment.topics.partitions)};
       }
       return {};
     }
@@ -116,6 +116,8 @@ Exit run(const ConfigOptions& options) {
                                       {"state", shard.state},
                                       {"reason", shard.reason},
                                       {"owner", shard.owner},
+                                      {"owner_until_ms", shard.owner_until_ms},
+                                      {"epoch", shard.epoch},
                                       {"snapshot_headroom_seconds", headroom(shard.snapshot_ms)}});
                            }
                            return states;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.hpp"
+#include "base/signature.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -41,6 +42,12 @@ const ServiceEntry* find_service(const Settings& settings, std::string_view name
 
 const KeyEntry* find_key(const Settings& settings, std::string_view name) {
   return by_name(settings.keys, name);
+}
+
+bool is_signed_by_shard(const Settings& settings, const ControlMessage& message) {
+  const KeyEntry* key = find_key(settings, message.key_id);
+  return key != nullptr && key->role == "shard" &&
+         verify(key->public_key, message.signed_text(), message.signature);
 }
 
 const TimeZone* find_time_zone(const Settings& settings, std::string_view name) {

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "decision/playbook.hpp"
+#include "topics/control.hpp"
 
 namespace selfheal {
 
@@ -143,6 +144,7 @@ struct LimitSettings {
   std::int64_t attempts_per_incident = 3;
   std::int64_t fleet_concurrent = 10;
   std::int64_t fleet_starts_per_minute = 30;
+  Duration fleet_wait{60000};
   Duration backoff_base{60000};
   double backoff_factor = 2;
   Duration backoff_cap{3600000};
@@ -154,9 +156,11 @@ struct LimitSettings {
         field("attempts_per_incident", &LimitSettings::attempts_per_incident,
               "runs within one incident before it escalates"),
         field("fleet_concurrent", &LimitSettings::fleet_concurrent,
-              "subjects under repair at once; each shard keeps to it"),
+              "runs at once in the whole fleet; further ones wait"),
         field("fleet_starts_per_minute", &LimitSettings::fleet_starts_per_minute,
-              "runs started within a minute; each shard keeps to it"),
+              "runs begun within a minute in the whole fleet; further ones wait"),
+        field("fleet_wait", &LimitSettings::fleet_wait,
+              "how long a run waits for its target's lock and a place in the fleet"),
         field("backoff_base", &LimitSettings::backoff_base,
               "wait before an issue that comes back on a service may be healed again"),
         field("backoff_factor", &LimitSettings::backoff_factor, "growth of that wait"),
@@ -340,6 +344,8 @@ Result<Settings> settings_from_text(const std::string& text);
 const Playbook* find_playbook(const Settings& settings, std::string_view name);
 const ServiceEntry* find_service(const Settings& settings, std::string_view name);
 const KeyEntry* find_key(const Settings& settings, std::string_view name);
+// What one shard says to another is signed with a key of role shard.
+bool is_signed_by_shard(const Settings& settings, const ControlMessage& message);
 // Null for UTC, which needs no table.
 const TimeZone* find_time_zone(const Settings& settings, std::string_view name);
 

@@ -1,5 +1,5 @@
 #pragma once
-// One of the six stages: decides on a token and evolves by events.
+// A stage of a shard: decides on a token and evolves by events.
 //
 // Every stage evolves by every event of every batch, in batch order, and by nothing else: what it
 // decided itself, what earlier stages put into the token before it, and, with the next token, what
@@ -78,7 +78,12 @@ class Stage {
   std::size_t own_end_ = 0;  // how many events of the previous cut this stage has evolved by
 };
 
-// The six in order.
-std::vector<std::unique_ptr<Stage>> make_stages();
+enum class ShardKind : std::uint8_t {
+  services,  // one of many: decides on the signals of its services
+  fleet,     // the one that all others ask for locks
+};
+
+// The six in order, or the fleet's one.
+std::vector<std::unique_ptr<Stage>> make_stages(ShardKind kind);
 
 }  // namespace selfheal

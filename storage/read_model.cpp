@@ -151,6 +151,36 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
     merge(document(learned_, "learned", id), *learned);
   } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
     apply_breaker(record, *changed);
+  } else {
+    apply_lock(record, event);
+  }
+}
+
+void ReadModel::apply_lock(const JournalRecord& record, const Event& event) {
+  const auto row_of = [&](const std::string& action_id, const char* state) -> Json& {
+    Json& lock = document(locks_, "lock", action_id);
+    if (lock.value("state", "") != state) lock["since_ms"] = record.cut.tick_ms;
+    lock["state"] = state;
+    return lock;
+  };
+  if (const auto* granted = std::get_if<LockGranted>(&event.body)) {
+    Json& lock = row_of(granted->action_id, "held");
+    merge(lock, *granted);
+    lock["reason"] = "";
+    lock["shard"] = granted->asker.shard;
+    lock.erase("asker");
+  } else if (const auto* queued = std::get_if<LockQueued>(&event.body)) {
+    Json& lock = row_of(queued->request.action_id, "waiting");
+    merge(lock, queued->request);
+    lock["reason"] = queued->reason;
+    lock["shard"] = queued->asker.shard;
+    lock["until_ms"] = queued->request.give_up_ms;
+    lock.erase("hold_ms");
+    lock.erase("give_up_ms");
+  } else if (const auto* freed = std::get_if<LockFreed>(&event.body)) {
+    if (locks_.erase(freed->action_id) > 0) {
+      erased_.push_back(rows_of_model + "lock/" + freed->action_id);
+    }
   }
 }
 
@@ -179,6 +209,7 @@ std::map<std::string, Json>& ReadModel::documents_of(const std::string& kind) {
   if (kind == "incident") return incidents_;
   if (kind == "proposal") return proposals_;
   if (kind == "run") return runs_;
+  if (kind == "lock") return locks_;
   return kind == "breaker" ? breakers_ : learned_;
 }
 
@@ -261,6 +292,11 @@ std::vector<Json> ReadModel::breakers(const std::string& state) const {
   return listed(breakers_, state);
 }
 
+std::vector<Json> ReadModel::locks(const std::string& state) const {
+  const std::shared_lock lock(mutex_);
+  return listed(locks_, state);
+}
+
 std::string ReadModel::settings() const {
   const std::shared_lock lock(mutex_);
   return settings_;
@@ -338,6 +374,8 @@ Result<void> ReadModel::save(PageStore& store) {
     for (const auto& [shard, seq] : applied_) positions[std::to_string(shard)] = seq;
     puts[rows_of_model + "applied"] = dump(positions);
     erases.swap(erased_);
+    // A run may lose its lock and get it again.
+    std::erase_if(erases, [&](const std::string& key) { return puts.contains(key); });
     changed_.clear();
   }
   return store.write_rows(puts, erases);

@@ -37,6 +37,8 @@ class ReadModel {
   std::vector<Json> runs(const std::string& state = {}) const;
   // Circuit breakers that have counted a failure, by shard, playbook and resource kind.
   std::vector<Json> breakers(const std::string& state = {}) const;
+  // Locks of the fleet: held, or waited for.
+  std::vector<Json> locks(const std::string& state = {}) const;
   // Belief per (service, diagnosis, playbook) as last learnt.
   std::vector<Json> learned() const;
   // The latest decisions, oldest first; at most 1,000 are kept.
@@ -61,6 +63,7 @@ class ReadModel {
   Json& document(std::map<std::string, Json>& documents, const std::string& kind,
                  const std::string& id);
   void apply_event(const JournalRecord& record, std::int64_t k, const Event& event);
+  void apply_lock(const JournalRecord& record, const Event& event);
   void apply_breaker(const JournalRecord& record, const BreakerChanged& changed);
   std::map<std::string, Json>& documents_of(const std::string& kind);
   void drop_old();
@@ -71,7 +74,8 @@ class ReadModel {
   std::map<std::string, Json> runs_;
   std::map<std::string, Json> learned_;
   std::map<std::string, Json> breakers_;
-  std::deque<std::string> ended_;  // incidents, oldest end first
+  std::map<std::string, Json> locks_;  // by action id
+  std::deque<std::string> ended_;      // incidents, oldest end first
   std::deque<Json> recent_;
   std::map<std::int64_t, std::int64_t> applied_;
   std::set<std::pair<std::string, std::string>> changed_;  // kind, id

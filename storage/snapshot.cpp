@@ -193,7 +193,7 @@ class ChunkReader {
 
 // The journal's own word for a pointer. True as well where the record has expired.
 Result<bool> is_named(Log& log, const TopicNames& topics, const SnapshotPointer& pointer) {
-  const TopicPartition where{topics.journal, static_cast<std::int32_t>(pointer.shard)};
+  const TopicPartition where = topics.journal_of(pointer.shard);
   const Result<OffsetRange> range = log.range(where);
   if (!range) return range.error();
   if (pointer.journal_offset < range->begin) return true;
@@ -223,8 +223,7 @@ bool is_trusted(const SignedBody& parts, const std::vector<std::string>& public_
 
 Result<SnapshotManifest> write_snapshot(Log& log, const TopicNames& topics, PageStore& store,
                                         std::int64_t shard) {
-  ChunkWriter writer(log, {topics.snapshots, static_cast<std::int32_t>(shard)},
-                     random_hex(id_size / 2));
+  ChunkWriter writer(log, {topics.snapshots, topics.partition_of(shard)}, random_hex(id_size / 2));
   std::int64_t seq = -1;
   std::int64_t pages = 0;
   const Result<void> visited = store.visit(
@@ -252,7 +251,7 @@ Result<SavedShard> read_snapshot(Log& log, const TopicNames& topics, std::int64_
   if (manifest.first_offset < 0 || records < 1 || records > chunks_max || manifest.chunks < 1) {
     return Error{ErrorCode::corrupt, "snapshot " + manifest.id + ": its place makes no sense"};
   }
-  const TopicPartition where{topics.snapshots, static_cast<std::int32_t>(shard)};
+  const TopicPartition where{topics.snapshots, topics.partition_of(shard)};
   const Result<OffsetRange> range = log.range(where);
   if (!range) return range.error();
   if (manifest.first_offset < range->begin || manifest.end_offset > range->end) {
@@ -282,7 +281,7 @@ Result<NewRecord> encode_pointer(const SnapshotPointer& pointer, const std::stri
 Result<std::optional<SnapshotPointer>> find_snapshot(Log& log, const TopicNames& topics,
                                                      std::int64_t shard,
                                                      const std::vector<std::string>& public_keys) {
-  const TopicPartition where{topics.snapshot_pointers, static_cast<std::int32_t>(shard)};
+  const TopicPartition where{topics.snapshot_pointers, topics.partition_of(shard)};
   const Result<OffsetRange> range = log.range(where);
   if (!range) return range.error();
   std::vector<SnapshotPointer> found;

@@ -10,9 +10,11 @@
 namespace selfheal {
 
 // kind: approve, deny        `target` a proposal id, `content_hash` what exactly is approved
-//       forward              `body` NDJSON of signals, `source_shard`/`source_seq`/`source_k` name
-//       it reload               `body` the new settings, `generation` in `target` close `target` an
-//       incident id
+//       forward              `body` NDJSON of signals
+//       lock_request, lock_release, lock_grant, lock_wait
+//                            `body` the event (lock_events.hpp) that the message tells of
+// What comes from a shard names the event that it stands for: `source_shard`/`source_seq`/
+// `source_k`, its tick in `time_ms`.
 struct ControlMessage {
   static constexpr const char* kName = "control";
   std::string kind;

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "topics/incident_events.hpp"
+#include "topics/lock_events.hpp"
 #include "topics/run_events.hpp"
 
 namespace selfheal {
@@ -16,7 +17,8 @@ using EventBody =
                  ApprovalRequested, ApprovalAnswered, ControlRefused, RunIntent, RunStarted,
                  StepFinished, RunFinished, ProbeRequested, RollbackRequested, RolledBack, Outcome,
                  Learned, Escalated, IncidentNoted, IncidentClosed, DeadLettered, Forwarded,
-                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged>;
+                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged, LockRequested,
+                 LockAwaited, LockAcquired, LockReleased, LockGranted, LockQueued, LockFreed>;
 
 // A decision: a body and where it belongs. Its id is "<shard>/<seq>/<k>", k counting from 0 in its
 // batch.

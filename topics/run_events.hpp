@@ -356,11 +356,12 @@ struct ForwardTaken {
   std::int64_t source_seq = 0;
   std::int64_t source_k = 0;
   std::int64_t signals = 0;
+  std::int64_t source_ms = 0;  // tick of the source's cut; 0 where it was not said
   static constexpr auto fields() {
-    return std::tuple{field("source_shard", &ForwardTaken::source_shard),
-                      field("source_seq", &ForwardTaken::source_seq),
-                      field("source_k", &ForwardTaken::source_k),
-                      field("signals", &ForwardTaken::signals)};
+    return std::tuple{
+        field("source_shard", &ForwardTaken::source_shard),
+        field("source_seq", &ForwardTaken::source_seq), field("source_k", &ForwardTaken::source_k),
+        field("signals", &ForwardTaken::signals), field("source_ms", &ForwardTaken::source_ms)};
   }
   bool operator==(const ForwardTaken&) const = default;
 };

@@ -2,11 +2,32 @@
 
 namespace selfheal {
 
-TopicNames topic_names(const std::string& prefix) {
-  return {prefix + ".signals",         prefix + ".control",       prefix + ".journal",
-          prefix + ".snapshots",       prefix + ".decisions",     prefix + ".deadletter",
-          prefix + ".fleet.control",   prefix + ".fleet.journal", prefix + ".presence",
-          prefix + ".snapshots.latest"};
+TopicNames topic_names(const std::string& prefix, std::int64_t partitions) {
+  return {prefix + ".signals",
+          prefix + ".control",
+          prefix + ".journal",
+          prefix + ".snapshots",
+          prefix + ".decisions",
+          prefix + ".deadletter",
+          prefix + ".fleet.control",
+          prefix + ".fleet.journal",
+          prefix + ".presence",
+          prefix + ".snapshots.latest",
+          partitions};
+}
+
+TopicPartition TopicNames::journal_of(std::int64_t shard) const {
+  if (is_fleet(shard)) return {fleet_journal, 0};
+  return {journal, static_cast<std::int32_t>(shard)};
+}
+
+TopicPartition TopicNames::control_of(std::int64_t shard) const {
+  if (is_fleet(shard)) return {fleet_control, 0};
+  return {control, static_cast<std::int32_t>(shard)};
+}
+
+std::int32_t TopicNames::partition_of(std::int64_t shard) const {
+  return is_fleet(shard) ? 0 : static_cast<std::int32_t>(shard);
 }
 
 std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t partitions) {

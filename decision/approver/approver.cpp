@@ -49,6 +49,10 @@ bool is_hard(const std::string& check) {
          check == "policy_deny";
 }
 
+bool is_for_another_stage(const std::string& kind) {
+  return kind == "forward" || kind == "reload" || kind == "lock_grant" || kind == "lock_wait";
+}
+
 std::string failed_names(const Verdict& verdict, bool hard_only) {
   std::string names;
   for (const CheckResult& check : verdict.checks) {
@@ -330,7 +334,7 @@ void Approver::take_controls(Token& token) {
       refuse(token, control, control.unreadable);
     } else if (control.message.kind == "approve" || control.message.kind == "deny") {
       take_answer(token, control);
-    } else if (control.message.kind != "forward" && control.message.kind != "reload") {
+    } else if (!is_for_another_stage(control.message.kind)) {
       refuse(token, control, "unknown kind of control message");
     }
   }

@@ -216,7 +216,8 @@ void Predictor::evolve(const Event& event, const EventPlace& place) {
       mark_predictions(outcome->service, "TP", true);
     }
   } else if (const auto* taken = std::get_if<ForwardTaken>(&event.body)) {
-    forwards_taken_.put(std::to_string(taken->source_shard), {taken->source_seq, taken->source_k});
+    forwards_taken_.put(std::to_string(taken->source_shard),
+                        {taken->source_seq, taken->source_k, taken->source_ms});
   }
 }
 

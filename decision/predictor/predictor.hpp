@@ -14,7 +14,7 @@ namespace selfheal {
 
 // A version of everything that is learnt from raw signals. Another version starts that part anew;
 // what events say stays.
-constexpr std::int64_t fold_version = 2;
+constexpr std::int64_t fold_version = 3;
 
 // Trouble that has been said and has not passed: by service, resource, code.
 struct ActiveTrouble {
@@ -83,11 +83,15 @@ struct ErrorRate {
   bool operator==(const ErrorRate&) const = default;
 };
 
+// The last forward taken of a source. The source's ticks never fall, also where its journal lost
+// its tail and its seqs come a second time: so what is new is told by tick, then seq, then k.
 struct ForwardMark {
   std::int64_t seq = -1;
   std::int64_t k = -1;
+  TimeMs tick_ms = 0;  // 0: not known
   static constexpr auto fields() {
-    return std::tuple{field("seq", &ForwardMark::seq), field("k", &ForwardMark::k)};
+    return std::tuple{field("seq", &ForwardMark::seq), field("k", &ForwardMark::k),
+                      field("tick_ms", &ForwardMark::tick_ms)};
   }
   bool operator==(const ForwardMark&) const = default;
 };

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <tuple>
 
 #include "base/check.hpp"
-#include "base/signature.hpp"
 #include "decision/predictor/likelihood.hpp"
 #include "decision/predictor/predictor.hpp"
 #include "topics/signal_encoder.hpp"
@@ -23,6 +23,12 @@ std::string number(double value) {
   return dump(Json(value));
 }
 
+bool is_beyond(const ForwardMark& mark, const ControlMessage& message) {
+  const bool timed = mark.tick_ms > 0 && message.time_ms > 0;
+  return std::tuple(timed ? message.time_ms : 0, message.source_seq, message.source_k) >
+         std::tuple(timed ? mark.tick_ms : 0, mark.seq, mark.k);
+}
+
 double mean_of(const RuleBelief& belief) {
   return belief.alpha / (belief.alpha + belief.beta);
 }
@@ -33,23 +39,20 @@ void Predictor::take_forwards(Token& token) {
   for (const ControlInput& control : token.controls) {
     const ControlMessage& message = control.message;
     if (message.kind != "forward" || control.signals == nullptr) continue;
-    const KeyEntry* key = find_key(settings(), message.key_id);
-    const bool signed_by_shard = key != nullptr && key->role == "shard" &&
-                                 verify(key->public_key, message.signed_text(), message.signature);
     const std::string cause = "control:" + std::to_string(control.offset);
-    if (!signed_by_shard) {
+    if (!is_signed_by_shard(settings(), message)) {
       emit(token, {"", "", cause,
                    ControlRefused{message.kind, message.target, message.key_id,
                                   "a forward must be signed by a shard's key"}});
       continue;
     }
     const ForwardMark* mark = forwards_taken_.find(std::to_string(message.source_shard));
-    const auto place = std::pair(message.source_seq, message.source_k);
     // The relay sends at least once and in order: what is not beyond the mark is a second copy.
-    if (mark != nullptr && place <= std::pair(mark->seq, mark->k)) continue;
+    if (mark != nullptr && !is_beyond(*mark, message)) continue;
     emit(token, {"", "", cause,
                  ForwardTaken{message.source_shard, message.source_seq, message.source_k,
-                              static_cast<std::int64_t>(control.signals->signals.size())}});
+                              static_cast<std::int64_t>(control.signals->signals.size()),
+                              message.time_ms}});
     take_signals(token, *control.signals, false);
   }
 }

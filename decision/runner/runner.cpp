@@ -68,16 +68,18 @@ Runner::Runner() : runs_("runner/run/"), proposals_("runner/proposal/"), observe
 
 void Runner::save(PageSink& sink) {
   runs_.save(sink);
+  locks_.save(sink);
   proposals_.save(sink);
   observed_.save(sink);
 }
 
 bool Runner::load(std::string_view page_key, std::string_view value) {
-  return runs_.load(page_key, value) || proposals_.load(page_key, value) ||
-         observed_.load(page_key, value);
+  return runs_.load(page_key, value) || locks_.load(page_key, value) ||
+         proposals_.load(page_key, value) || observed_.load(page_key, value);
 }
 
 TimeMs Runner::next_due_ms() const {
+  if (locks_.any_to_release()) return 0;
   TimeMs due_ms = Token::no_due;
   for (const auto& [action_id, run] : runs_.rows()) {
     if (run.phase != "done" && run.due_ms > 0) due_ms = std::min(due_ms, run.due_ms);
@@ -143,6 +145,7 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
 }
 
 void Runner::evolve(const Event& event, const EventPlace& place) {
+  locks_.evolve(event);
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
     proposals_.put(proposal->proposal_id, *proposal);
   } else if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
@@ -184,6 +187,10 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
     }
   } else if (const auto* rolled_back = std::get_if<RolledBack>(&event.body)) {
     if (RunRow* run = runs_.edit(rolled_back->action_id)) run->phase = "done";
+  } else if (const auto* requested = std::get_if<LockRequested>(&event.body)) {
+    if (RunRow* run = runs_.edit(requested->action_id)) run->due_ms = requested->give_up_ms;
+  } else if (const auto* acquired = std::get_if<LockAcquired>(&event.body)) {
+    if (RunRow* run = runs_.edit(acquired->action_id)) run->due_ms = place.tick_ms;
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     runs_.erase(outcome->action_id);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
@@ -197,6 +204,8 @@ void Runner::decide(Token& token) {
   observed_.take(token);
   take_verdicts(token);
   take_results(token);
+  take_lock_words(token);
+  release_locks(token);
   std::vector<std::string> due;
   for (const auto& [action_id, run] : runs_.rows()) {
     const bool is_due = run.due_ms > 0 && run.due_ms <= token.cut.tick_ms;
@@ -430,6 +439,11 @@ void Runner::start_step(Token& token, const std::string& action_id) {
                      .epoch = token.facts.epoch,
                      .valid_until_ms = token.cut.tick_ms + settings().run.start_valid.ms,
                      .runtime_limit_ms = runtime_limit_of(*step)};
+  const bool outside = !step->run.empty() || !step->http.empty();
+  const TimeMs last_ms = started.valid_until_ms + started.runtime_limit_ms;
+  if (outside && run.intent.mode != "dry_run" && !locks_.covers(action_id, last_ms)) {
+    return ask_for_lock(token, action_id, started);
+  }
   emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, started});
   const bool waits = step->run.empty() && step->http.empty();
   if (waits && step->wait_for.empty() && step->wait.ms == 0) move_due(token, action_id);

@@ -1,11 +1,14 @@
 #pragma once
-// Turns approved proposals into runs: intent, then one start a step, then the end. Nothing outside
+// Turns approved proposals into runs: intent, then one start a step, then the end. No step that
+// touches the outside is started but under the lock of the run's target, long enough for all that
+// the step may still do. Nothing outside
 // may be touched before the intent and the start that ask for it are committed; this stage only
 // says so, the effect gateway does it.
 #include <set>
 #include <string>
 
 #include "decision/observed_values.hpp"
+#include "decision/runner/locks.hpp"
 #include "decision/stage.hpp"
 
 namespace selfheal {
@@ -71,12 +74,15 @@ class Runner : public Stage {
  private:
   void take_verdicts(Token& token);
   void take_results(Token& token);
+  void take_lock_words(Token& token);
+  void release_locks(Token& token);
   void take_step_result(Token& token, const StepResult& result);
   void take_probe_result(Token& token, const ProbeResult& result);
   void move_due(Token& token, const std::string& action_id);
   void look_at_preconditions(Token& token, const std::string& action_id);
   void look_at_wait_for(Token& token, const std::string& action_id, const Condition& condition);
   void start_step(Token& token, const std::string& action_id);
+  void ask_for_lock(Token& token, const std::string& action_id, const RunStarted& wanted);
   void finish_step(Token& token, const std::string& action_id, const StepResult& result);
   void finish_run(Token& token, const std::string& action_id, const std::string& result,
                   const std::string& reason);
@@ -89,6 +95,7 @@ class Runner : public Stage {
 
   Table<RunRow> runs_;         // by action id
   Table<Proposal> proposals_;  // waiting for their verdict, by proposal id
+  RunLocks locks_;
   ObservedValues observed_;
 };
 

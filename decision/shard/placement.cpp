@@ -119,6 +119,11 @@ std::string Placement::owner_of(std::int64_t shard, TimeMs now_ms) const {
   return owner;
 }
 
+TimeMs Placement::present_until_ms(const std::string& instance) const {
+  const auto found = members_.find(instance);
+  return found == members_.end() ? 0 : found->second.last_ms + timeout_of(found->second);
+}
+
 std::int64_t Placement::saved_seq_of(std::int64_t shard) const {
   const auto found = owners_.find(shard);
   return found == owners_.end() ? 0 : found->second.saved_seq;

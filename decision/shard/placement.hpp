@@ -60,6 +60,8 @@ class Placement {
   std::int64_t members_present(TimeMs now_ms) const;
   // The present owner of a shard, or empty.
   std::string owner_of(std::int64_t shard, TimeMs now_ms) const;
+  // Until when a process counts as present if nothing more is heard of it; 0: it is unknown.
+  TimeMs present_until_ms(const std::string& instance) const;
   // Up to which seq the present owner, or else the last one seen, has handed everything on.
   std::int64_t saved_seq_of(std::int64_t shard) const;
   // How often a process was taken for dead that was not.

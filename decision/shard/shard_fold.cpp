@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "decision/approver/approver.hpp"
+#include "decision/fleet/fleet.hpp"
 #include "decision/learner/learner.hpp"
 #include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
@@ -13,8 +14,12 @@
 
 namespace selfheal {
 
-std::vector<std::unique_ptr<Stage>> make_stages() {
+std::vector<std::unique_ptr<Stage>> make_stages(ShardKind kind) {
   std::vector<std::unique_ptr<Stage>> stages;
+  if (kind == ShardKind::fleet) {
+    stages.push_back(std::make_unique<Fleet>());
+    return stages;
+  }
   stages.push_back(std::make_unique<Predictor>());
   stages.push_back(std::make_unique<Scheduler>());
   stages.push_back(std::make_unique<Approver>());
@@ -23,8 +28,6 @@ std::vector<std::unique_ptr<Stage>> make_stages() {
   stages.push_back(std::make_unique<Learner>());
   return stages;
 }
-
-ShardFold::ShardFold() : ShardFold(make_stages()) {}
 
 ShardFold::ShardFold(std::vector<std::unique_ptr<Stage>> stages) : stages_(std::move(stages)) {}
 

@@ -13,7 +13,7 @@ namespace selfheal {
 
 class ShardFold {
  public:
-  ShardFold();
+  ShardFold() : ShardFold(make_stages(ShardKind::services)) {}
   explicit ShardFold(std::vector<std::unique_ptr<Stage>> stages);
 
   void configure(std::shared_ptr<const Settings> settings);

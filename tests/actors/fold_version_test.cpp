@@ -51,16 +51,16 @@ void claim_after(const Chain& chain, MemoryLog& log, const TopicNames& topics) {
 
 TEST(FoldVersion, AClaimOfAnotherOneForgetsWhatWasLearntFromSignals) {
   for (const bool same : {true, false}) {
-    const TopicNames topics = topic_names("t");
+    const TopicNames topics = topic_names("t", 1);
     MemoryLog log;
     ASSERT_TRUE(log.create_topics(topic_specs("t", 1)));
     const SavedShard saved = saved_under(same ? fold_version : fold_version - 1);
-    JournalWalk walk(log, topics, [](const RecordView&, SignalBatch&) {});
+    JournalWalk walk(log, topics, 0, [](const RecordView&, SignalBatch&) {});
     ASSERT_TRUE(walk.load(saved));
     EXPECT_EQ(series_of(walk), 1U);
     claim_after(saved.chain, log, topics);
     Acceptance acceptance = Acceptance::unreadable;
-    ASSERT_TRUE(walk.read_to(0, 1, [&](const WalkedRecord& walked) -> Result<void> {
+    ASSERT_TRUE(walk.read_to(1, [&](const WalkedRecord& walked) -> Result<void> {
       acceptance = walked.acceptance;
       return {};
     }));

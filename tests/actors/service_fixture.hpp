@@ -37,7 +37,7 @@ class ServiceTest : public testing::Test {
     folder = std::filesystem::temp_directory_path() / ("service-" + std::to_string(getpid()));
     std::filesystem::create_directories(folder / "actions");
     environment = std::make_shared<Environment>();
-    environment->topics = topic_names("t");
+    environment->topics = topic_names("t", 1);
     environment->topics_prefix = "t";
     environment->store = std::make_shared<MemoryPageStore>();
     environment->read_model = std::make_shared<ReadModel>();
@@ -47,6 +47,9 @@ class ServiceTest : public testing::Test {
     environment->journal_secret_key = key.secret_hex;
     environment->instance = "one";
     environment->actions_folder = folder / "actions";
+    // What shards say to each other needs a key that is believed.
+    settings.keys.push_back({"journal", "shard", key.public_hex});
+    environment->forward_key_id = "journal";
     environment->settings = settings_text(settings);
     environment->now_ms = wall_ms;
     environment->make_decoder = [] {

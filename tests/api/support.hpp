@@ -28,9 +28,8 @@ class ApiTest : public testing::Test {
     environment = std::make_shared<Environment>();
     log = std::make_shared<MemoryLog>();
     environment->log = log;
-    environment->topics = topic_names("t");
+    environment->topics = topic_names("t", test_partitions);
     ASSERT_TRUE(log->create_topics(topic_specs("t", test_partitions)));
-    environment->partitions = test_partitions;
     environment->store = std::make_shared<MemoryPageStore>();
     environment->read_model = std::make_shared<ReadModel>();
     environment->metrics = std::make_shared<Metrics>();

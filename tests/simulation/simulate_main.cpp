@@ -78,7 +78,8 @@ class Run {
               << sum_.in_doubt << " in doubt, " << sum_.claims << " claims, " << sum_.crashes
               << " crashes, " << sum_.rewritten << " rewritten journals refused, "
               << sum_.zombie_appends << " appends by replaced owners ignored, " << sum_.poisoned
-              << " poisonous records, " << sum_.failed_cuts << " failed cuts\n"
+              << " poisonous records, " << sum_.failed_cuts << " failed cuts, " << sum_.locks << " locks, "
+              << sum_.lock_waits << " waits for one\n"
               << std::fixed << std::setprecision(2) << cpu_ms << " ms CPU a schedule, "
               << options_.jobs << " jobs" << std::endl;
     return bad_ == 0;

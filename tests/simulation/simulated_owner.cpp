@@ -7,6 +7,7 @@
 #include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
 #include "topics/event_codec.hpp"
+#include "topics/shard_message.hpp"
 #include "topics/signal_decoder.hpp"
 
 namespace selfheal::simulation {
@@ -87,17 +88,16 @@ bool SimulatedOwner::restore() {
     trouble_ = checked.error().context;
     return false;
   }
-  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, world_.decode);
+  auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, shard_, world_.decode);
   pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
     if (!loaded) trouble_ = loaded.error().context;
     for (const auto& [key, value] : saved->pages) pages_[key] = value;
   }
-  const Result<OffsetRange> range =
-      world_.log.range({world_.topics.journal, static_cast<std::int32_t>(shard_)});
+  const Result<OffsetRange> range = world_.log.range(world_.topics.journal_of(shard_));
   const Result<void> read =
-      walk->read_to(shard_, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+      walk->read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
         if (!walked.difference.empty()) return Error{ErrorCode::corrupt, walked.difference};
         if (walked.acceptance == Acceptance::accepted) relay(*walked.record);
         return {};
@@ -111,7 +111,7 @@ bool SimulatedOwner::restore() {
 }
 
 bool SimulatedOwner::claim() {
-  const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard_)};
+  const TopicPartition where = world_.topics.journal_of(shard_);
   if (!claimed_pending_) {
     JournalRecord record;
     record.shard = shard_;
@@ -150,7 +150,7 @@ bool SimulatedOwner::claim() {
   bool seen = false;
   bool mine = false;
   const Result<void> read =
-      walk_->read_to(shard_, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+      walk_->read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
         if (!walked.difference.empty()) return Error{ErrorCode::corrupt, walked.difference};
         const Result<SignedBody> parts = unwrap_body(walked.read->value);
         if (parts && parts->body == claim_body_) {
@@ -183,9 +183,9 @@ void SimulatedOwner::go_live() {
   settings_changed_ = walk_->settings_pending();
   log_time_ms_ = walk_->last_append_ms();
   planner_ = std::make_unique<CutPlanner>(world_.decode);
-  const auto partition = static_cast<std::int32_t>(shard_);
-  const TopicPartition signals{world_.topics.signals, partition};
-  const TopicPartition control{world_.topics.control, partition};
+  const bool fleet = world_.topics.is_fleet(shard_);
+  const TopicPartition signals{world_.topics.signals, static_cast<std::int32_t>(shard_)};
+  const TopicPartition control = world_.topics.control_of(shard_);
   std::vector<std::unique_ptr<Stage>> stages = walk_->fold().release();
   // Some stages have decided before the bug strikes and some have not.
   const auto place = static_cast<std::ptrdiff_t>(world_.dice.below(stages.size() + 1));
@@ -194,8 +194,8 @@ void SimulatedOwner::go_live() {
   fold_ = std::make_unique<ShardFold>(std::move(stages));
   fold_->configure(settings_);
   journal_ = std::move(
-      world_.log.open({world_.topics.journal, partition}, chain.journal_next, [] {}).value());
-  signals_ = std::move(world_.log.open(signals, chain.signals_next, [] {}).value());
+      world_.log.open(world_.topics.journal_of(shard_), chain.journal_next, [] {}).value());
+  if (!fleet) signals_ = std::move(world_.log.open(signals, chain.signals_next, [] {}).value());
   control_ = std::move(world_.log.open(control, chain.control_next, [] {}).value());
   world_.target.raise_fence(shard_, chain.epoch);
   take_over_runs();
@@ -255,17 +255,12 @@ bool SimulatedOwner::read_back() {
 
 void SimulatedOwner::relay(const JournalRecord& record) {
   for (std::size_t k = 0; k < record.events.size(); ++k) {
-    const auto* forwarded = std::get_if<Forwarded>(&record.events[k].body);
-    if (forwarded == nullptr) continue;
-    ControlMessage message;
-    message.kind = "forward";
-    message.body = forwarded->body;
-    message.source_shard = record.shard;
-    message.source_seq = record.seq;
-    message.source_k = static_cast<std::int64_t>(k);
+    std::optional<ShardMessage> out = shard_message(record, k, world_.partitions);
+    if (!out) continue;
+    ControlMessage& message = out->message;
     message.key_id = "journal";
     message.signature = *sign(world_.secret_key, message.signed_text());
-    world_.log.append({world_.topics.control, static_cast<std::int32_t>(forwarded->target_shard)},
+    world_.log.append(world_.topics.control_of(out->target_shard),
                       NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
   }
 }
@@ -324,14 +319,15 @@ bool SimulatedOwner::cut() {
   const CutLimits limits = CutPlanner::limits_for(window_->speculative(), usual);
   CutSupply supply;
   Result<void> polled = control_->poll(supply.control, {limits.controls_max, limits.bytes_max});
-  if (polled) polled = signals_->poll(supply.signals, {limits.records_max, limits.bytes_max});
+  if (polled && signals_)
+    polled = signals_->poll(supply.signals, {limits.records_max, limits.bytes_max});
   if (!polled) {
     end();
     return true;
   }
-  supply.signals.next_offset = signals_->position();
+  supply.signals.next_offset = signals_ ? signals_->position() : 0;
   supply.control.next_offset = control_->position();
-  supply.signals_at_end = signals_->at_end();
+  supply.signals_at_end = !signals_ || signals_->at_end();
   supply.control_at_end = control_->at_end();
   supply.now_ms = CutPlanner::tick_held_to(clock_ms(), world_.now_ms);
   const bool has_records = !supply.signals.records.empty() || !supply.control.records.empty();
@@ -401,8 +397,8 @@ void SimulatedOwner::append(PendingRecord pending) {
   const std::int64_t seq = pending.record.seq;
   const Result<std::string> value = window_->add(std::move(pending));
   const int incarnation = incarnation_;
-  world_.log.append({world_.topics.journal, static_cast<std::int32_t>(shard_)},
-                    NewRecord{.value = *value}, [this, seq, incarnation](Result<Offset> stored) {
+  world_.log.append(world_.topics.journal_of(shard_), NewRecord{.value = *value},
+                    [this, seq, incarnation](Result<Offset> stored) {
                       if (incarnation != incarnation_ || !window_) return;
                       // Not known to be stored: begin again, whatever became of it.
                       if (stored && !window_->delivered(seq, *stored)) return;

@@ -32,8 +32,7 @@ class Dice {
 
 // What the machines share.
 struct SharedWorld {
-  explicit SharedWorld(std::uint64_t seed)
-      : dice(seed), log(MemoryLog::Delivery::queued), topics(topic_names("sim")) {}
+  explicit SharedWorld(std::uint64_t seed) : dice(seed), log(MemoryLog::Delivery::queued) {}
   Dice dice;
   MemoryLog log;
   TopicNames topics;

@@ -49,10 +49,15 @@ Settings settings_for(Dice& dice) {
   settings.predictor.repeat_after.ms = 5000;
   settings.limits.proposals_per_hour_per_service = 2 + static_cast<std::int64_t>(dice.below(20));
   settings.limits.backoff_base.ms = 1000;
+  if (dice.chance(0.5)) {
+    settings.limits.fleet_concurrent = 1 + static_cast<std::int64_t>(dice.below(4));
+    settings.limits.fleet_starts_per_minute = 2 + static_cast<std::int64_t>(dice.below(20));
+    settings.limits.fleet_wait.ms = 5000 + static_cast<DurationMs>(dice.below(60000));
+  }
   settings.approval.request_expires.ms = 30000;
   settings.playbooks = {playbook("restart", "service_down", true, "idempotent"),
                         playbook("reboot", "service_down", dice.chance(0.5), "neither"),
-                        playbook("flush", "elevated_errors", false, "idempotent")};
+                        playbook("flush", "elevated_errors", dice.chance(0.5), "idempotent")};
   settings.policies = {{"self_heal_execute", "allow", {}},
                        {"self_heal_execute_proactive", "allow", {}}};
   for (int i = 0; i < 4; ++i) {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "base/signature.hpp"
+#include "decision/fleet/lock_check.hpp"
 #include "decision/shard/invariants.hpp"
 #include "tests/simulation/simulated_owner.hpp"
 #include "tests/simulation/simulated_settings.hpp"
@@ -22,6 +23,7 @@ class Cluster {
   explicit Cluster(std::uint64_t seed) : world_(seed) {
     world_.now_ms = begin_ms;
     world_.partitions = 1 + static_cast<std::int64_t>(world_.dice.below(2));
+    world_.topics = topic_names("sim", world_.partitions);
     world_.public_key = journal_key().public_hex;
     world_.secret_key = journal_key().secret_hex;
     world_.settings = settings_text(settings_for(world_.dice));
@@ -43,14 +45,16 @@ class Cluster {
       const bool skewed = world_.dice.chance(0.3);
       const DurationMs skew_ms =
           skewed ? static_cast<DurationMs>(world_.dice.below(7'200'000)) - 3'600'000 : 0;
-      for (std::int64_t shard = 0; shard < world_.partitions; ++shard) {
+      for (std::int64_t shard = 0; shard <= world_.partitions; ++shard) {
         owners_.push_back(std::make_unique<SimulatedOwner>(
             world_, *stores_.back(), "machine-" + std::to_string(machine) + "-", shard, skew_ms));
         paused_.push_back(0);
       }
     }
     world_.log.set_fates([this](const TopicPartition& where, const NewRecord&) {
-      if (!faults_ || where.topic != world_.topics.journal) return AppendFate::deliver;
+      const bool journal =
+          where.topic == world_.topics.journal || where.topic == world_.topics.fleet_journal;
+      if (!faults_ || !journal) return AppendFate::deliver;
       if (world_.dice.chance(lost_)) return AppendFate::lose_ack;
       if (world_.dice.chance(refused_)) return AppendFate::refuse;
       if (world_.dice.chance(repeated_)) return AppendFate::duplicate;
@@ -105,7 +109,7 @@ class Cluster {
     SimulatedOwner& owner = *owners_[shard];
     if (!owner.is_live()) return;
     static_cast<void>(owner.pages());  // saves
-    const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+    const TopicPartition where = world_.topics.journal_of(shard);
     const Offset end = world_.log.range(where)->end;
     const auto lost = 1 + static_cast<Offset>(world_.dice.below(4));
     // A live owner notices by its reader, one that was down by its saved position.
@@ -124,7 +128,16 @@ class Cluster {
   enum class Audit : std::uint8_t { first, again };  // again: nothing is counted twice
 
   void audit_all(Audit audit) {
-    for (std::int64_t shard = 0; shard < world_.partitions; ++shard) audit_shard(shard, audit);
+    LockChecker locks(world_.partitions);
+    for (std::int64_t shard = 0; shard <= world_.partitions; ++shard) {
+      audit_shard(shard, audit, locks);
+    }
+    // A chain that has lost its tail has forgotten what others have heard of it.
+    if (audit == Audit::first) locks.compare_chains();
+    for (const Violation& violation : locks.violations()) {
+      report_.findings.push_back("9: " + violation.place + ": " + violation.what);
+    }
+    if (audit == Audit::first) report_.locks += locks.grants();
   }
 
   SimulationReport report() {
@@ -143,7 +156,7 @@ class Cluster {
   }
 
  private:
-  std::size_t owners_per_machine() const { return static_cast<std::size_t>(world_.partitions); }
+  std::size_t owners_per_machine() const { return static_cast<std::size_t>(world_.partitions) + 1; }
 
   void pass_time(DurationMs most_ms) {
     world_.now_ms +=
@@ -163,7 +176,7 @@ class Cluster {
   // Another machine, without saved state, goes on from what is left until there is more than was
   // lost: the offsets exist again and hold other records.
   void let_another_write(std::size_t shard, Offset end) {
-    const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+    const TopicPartition where = world_.topics.journal_of(shard);
     stores_.push_back(std::make_unique<MemoryPageStore>());
     retired_.push_back(std::make_unique<SimulatedOwner>(world_, *stores_.back(), "another-",
                                                         static_cast<std::int64_t>(shard), 0));
@@ -210,10 +223,10 @@ class Cluster {
     constexpr std::size_t poison_max = 2;  // each costs its shard a handful of restarts
     if (poison_made_ >= poison_max) return;
     ++poison_made_;
-    const auto partition =
-        static_cast<std::int32_t>(world_.dice.below(static_cast<std::uint64_t>(world_.partitions)));
-    const bool control = world_.dice.chance(0.3);
-    const TopicPartition where{control ? world_.topics.control : world_.topics.signals, partition};
+    const auto shard = static_cast<std::int64_t>(world_.dice.below(owners_per_machine()));
+    const bool control = world_.topics.is_fleet(shard) || world_.dice.chance(0.3);
+    const TopicPartition signals{world_.topics.signals, static_cast<std::int32_t>(shard)};
+    const TopicPartition where = control ? world_.topics.control_of(shard) : signals;
     const std::string value = control ? R"({"kind":"close","target":"nothing"})"
                                       : R"({"type":"metric","service":"service-0","metric":"up",)"
                                         R"("value":1})";
@@ -248,12 +261,12 @@ class Cluster {
   void answer_proposals() {
     // A person approves or denies whatever waits on the first live owner's chain.
     for (std::int64_t shard = 0; shard < world_.partitions; ++shard) {
-      JournalWalk walk(world_.log, world_.topics, [](const RecordView&, SignalBatch&) {},
+      JournalWalk walk(world_.log, world_.topics, shard, [](const RecordView&, SignalBatch&) {},
                        {.fold = false, .signatures = Signatures::verified_before});
       std::map<std::string, std::string> waiting;
-      const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+      const TopicPartition where = world_.topics.journal_of(shard);
       const Result<OffsetRange> range = world_.log.range(where);
-      static_cast<void>(walk.read_to(shard, range->end, [&](const WalkedRecord& walked) {
+      static_cast<void>(walk.read_to(range->end, [&](const WalkedRecord& walked) {
         if (walked.acceptance != Acceptance::accepted) return Result<void>();
         for (const Event& event : walked.record->events) {
           if (const auto* asked = std::get_if<ApprovalRequested>(&event.body)) {
@@ -276,7 +289,7 @@ class Cluster {
         message.signature = *sign(person_key().secret_hex, message.signed_text());
         const int copies = world_.dice.chance(0.2) ? 2 : 1;
         for (int copy = 0; copy < copies; ++copy) {
-          world_.log.append({world_.topics.control, static_cast<std::int32_t>(shard)},
+          world_.log.append(world_.topics.control_of(shard),
                             NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
         }
       }
@@ -292,7 +305,10 @@ class Cluster {
     if (dice.chance(0.01)) answer_proposals();
     if (dice.chance(0.02)) {
       const std::string service = any_service();
-      append_signal(service, R"("type":"failure","code":"elevated_errors","id":")" +
+      // What several services share is one target: their runs exclude each other.
+      const std::string resource =
+          dice.chance(0.5) ? R"("resource":{"kind":"database","id":"shared"},)" : "";
+      append_signal(service, resource + R"("type":"failure","code":"elevated_errors","id":")" +
                                  std::to_string(dice.below(50)) + R"(",)");
     }
     if (dice.chance(0.005)) {
@@ -338,33 +354,42 @@ class Cluster {
     if (world_.log.pending() > 0) return false;
     for (std::size_t i = 0; i < owners_per_machine(); ++i) {
       if (!owners_[i]->is_live() || !owners_[i]->idle()) return false;
-      const auto partition = static_cast<std::int32_t>(i);
+      const auto shard = static_cast<std::int64_t>(i);
       const Chain& chain = *owners_[i]->committed();
-      const Result<OffsetRange> signals = world_.log.range({world_.topics.signals, partition});
-      const Result<OffsetRange> control = world_.log.range({world_.topics.control, partition});
-      if (chain.signals_next != signals->end || chain.control_next != control->end) return false;
+      const Result<OffsetRange> control = world_.log.range(world_.topics.control_of(shard));
+      if (chain.signals_next != signals_end(shard) || chain.control_next != control->end) {
+        return false;
+      }
     }
     return open_runs() == 0;
+  }
+
+  // 0 for the fleet's shard, which takes none.
+  Offset signals_end(std::int64_t shard) {
+    if (world_.topics.is_fleet(shard)) return 0;
+    return world_.log.range({world_.topics.signals, static_cast<std::int32_t>(shard)})->end;
   }
 
   std::size_t open_runs() {
     std::size_t open = 0;
     for (std::size_t i = 0; i < owners_per_machine(); ++i) {
       for (const auto& [key, value] : owners_[i]->pages().pages) {
-        if (key.starts_with("runner/run/") || key.starts_with("verifier/run/")) ++open;
+        const bool run = key.starts_with("runner/run/") || key.starts_with("verifier/run/");
+        if (run || key.starts_with("runner/lock/")) ++open;
       }
     }
     return open;
   }
 
-  void audit_shard(std::int64_t shard, Audit audit) {
-    JournalWalk walk(world_.log, world_.topics, world_.decode, {.tolerate_lost_inputs = false});
+  void audit_shard(std::int64_t shard, Audit audit, LockChecker& locks) {
+    JournalWalk walk(world_.log, world_.topics, shard, world_.decode,
+                     {.tolerate_lost_inputs = false});
     InvariantChecker checker;
     SkipAudit skips(world_.topics);
-    const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
+    const TopicPartition where = world_.topics.journal_of(shard);
     const Result<OffsetRange> range = world_.log.range(where);
     const Result<void> read =
-        walk.read_to(shard, range->end, [&](const WalkedRecord& walked) -> Result<void> {
+        walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
           if (walked.acceptance == Acceptance::stale_epoch &&
               walked.record->kind == JournalKind::batch && audit == Audit::first) {
             ++report_.zombie_appends;
@@ -372,12 +397,16 @@ class Cluster {
           if (walked.acceptance != Acceptance::accepted) return {};
           skips.take(*walked.record);
           checker.take(*walked.record, walked.difference);
+          locks.take(*walked.record);
           for (const Event& event : walked.record->events) {
             if (const auto* started = std::get_if<RunStarted>(&event.body)) {
               committed_starts_.insert(SimulatedTarget::key_of(*started));
             }
             if (audit == Audit::first && std::holds_alternative<IncidentOpened>(event.body)) {
               ++report_.incidents;
+            }
+            if (audit == Audit::first && std::holds_alternative<LockQueued>(event.body)) {
+              ++report_.lock_waits;
             }
             report_.digest = hash64(event_text(event), report_.digest);
           }
@@ -424,9 +453,7 @@ class Cluster {
     if (again.pages.size() != live.pages.size()) {
       report_.findings.push_back("4: the live state has other rows");
     }
-    const auto partition = static_cast<std::int32_t>(shard);
-    const Result<OffsetRange> signals = world_.log.range({world_.topics.signals, partition});
-    if (walk.chain().signals_next != signals->end) {
+    if (walk.chain().signals_next != signals_end(shard)) {
       report_.findings.push_back("2: signals are left over on shard " + std::to_string(shard));
     }
   }
@@ -472,6 +499,8 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   zombie_appends += other.zombie_appends;
   failed_cuts += other.failed_cuts;
   poisoned += other.poisoned;
+  locks += other.locks;
+  lock_waits += other.lock_waits;
   return *this;
 }
 

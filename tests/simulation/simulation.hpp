@@ -20,7 +20,9 @@ struct SimulationReport {
   std::int64_t rewritten = 0;       // journals that lost what saved state rests on
   std::int64_t zombie_appends = 0;  // batches by an owner that had been replaced
   std::int64_t failed_cuts = 0;
-  std::int64_t poisoned = 0;  // records skipped because each killed its shard twice
+  std::int64_t locks = 0;       // granted
+  std::int64_t lock_waits = 0;  // runs that had to wait for theirs
+  std::int64_t poisoned = 0;    // records skipped because each killed its shard twice
 
   // Adds the counts.
   SimulationReport& operator+=(const SimulationReport& other);

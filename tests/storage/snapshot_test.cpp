@@ -59,7 +59,7 @@ class SnapshotTest : public testing::Test {
   }
 
   MemoryLog log;
-  TopicNames topics = topic_names("t");
+  TopicNames topics = topic_names("t", 2);
   MemoryPageStore store;
   SigningKey key = generate_signing_key();
 };

@@ -8,12 +8,19 @@
 #include <vector>
 
 #include "base/signature.hpp"
+#include "decision/runner/locks.hpp"
 #include "decision/shard/shard_fold.hpp"
+#include "topics/shard_message.hpp"
 
 namespace selfheal {
 namespace {
 
 constexpr TimeMs begin_ms = 1'800'000'000'000;
+
+const SigningKey& shard_key() {
+  static const SigningKey key = generate_signing_key();
+  return key;
+}
 
 const SigningKey& person_key() {
   static const SigningKey key = generate_signing_key();
@@ -46,17 +53,21 @@ Settings settings() {
   settings.policies = {{"self_heal_execute", "allow", {}},
                        {"self_heal_execute_proactive", "allow", {}}};
   settings.graph.services = {{.name = "catalog"}, {.name = "shop", .depends_on = {"catalog"}}};
-  settings.keys = {{"person", "operator", person_key().public_hex}};
+  settings.keys = {{"person", "operator", person_key().public_hex},
+                   {"journal", "shard", shard_key().public_hex}};
   return settings;
 }
 
-// One shard; every feed is a cut, followed by cuts until nothing more is said.
+// One shard and the fleet's; every feed is a cut, followed by cuts until nothing more is said.
 class Vertical {
  public:
   explicit Vertical(Settings given)
       : settings_(std::make_shared<const Settings>(std::move(given))) {
     fold_.configure(settings_);
-    chain_.epoch = 1;
+    fleet_fold_.configure(settings_);
+    chain_.epoch = fleet_chain_.epoch = 1;
+    chain_.partitions = fleet_chain_.partitions = 1;
+    fleet_chain_.shard = 1;
   }
 
   void predict(double likelihood, DurationMs age_ms = 0, const char* service = "catalog") {
@@ -134,17 +145,66 @@ class Vertical {
     return false;
   }
 
+  // Another run, of a shard that this test does not have, asks the fleet's shard.
+  void other_run_asks(const std::string& target, DurationMs hold_ms) {
+    JournalRecord record;
+    record.shard = 0;
+    record.seq = 0;
+    record.cut.tick_ms = now_ms;
+    record.events = {
+        {"", "", "",
+         LockRequested{"act-other", 1, target, "other", "other", hold_ms, now_ms + hold_ms}}};
+    hear_fleet({signed_message(record, 0)});
+  }
+
+  bool fleet_answers = true;  // false: what is said to it is lost, as while nobody owns it
   TimeMs now_ms = begin_ms;
   std::vector<Event> events;
+  std::vector<Event> fleet_events;
 
  private:
+  static ControlInput signed_message(const JournalRecord& record, std::size_t k) {
+    ControlInput control;
+    control.message = shard_message(record, k, 1)->message;
+    control.message.key_id = "journal";
+    control.message.signature = *sign(shard_key().secret_hex, control.message.signed_text());
+    return control;
+  }
+
+  // What the events of a cut say to another shard.
+  std::vector<ControlInput> messages_of(const Token& token) {
+    std::vector<ControlInput> out;
+    JournalRecord record;
+    record.shard = token.facts.shard;
+    record.seq = token.facts.seq;
+    record.cut = token.cut;
+    record.events = token.events;
+    for (std::size_t k = 0; k < record.events.size(); ++k) {
+      if (shard_message(record, k, 1)) out.push_back(signed_message(record, k));
+    }
+    return out;
+  }
+
+  // What the fleet's shard answers to that.
+  std::vector<ControlInput> hear_fleet(std::vector<ControlInput> said) {
+    if (!fleet_answers) return {};
+    Token token;
+    token.facts = facts_after(fleet_chain_);
+    token.settings = settings_;
+    token.cut.tick_ms = now_ms;
+    token.controls = std::move(said);
+    fleet_fold_.decide(token);
+    fleet_events.insert(fleet_events.end(), token.events.begin(), token.events.end());
+    if (!is_empty(token)) fleet_chain_.seq += 1;
+    return messages_of(token);
+  }
+
   void feed(std::shared_ptr<const SignalBatch> signals, std::vector<ControlInput> controls,
             std::vector<EmbeddedInput> inputs) {
     constexpr int follow_ups_max = 20;
     for (int i = 0; i < follow_ups_max; ++i) {
       Token token;
       token.facts = facts_after(chain_);
-      token.facts.partitions = 1;
       token.settings = settings_;
       token.cut.tick_ms = now_ms;
       token.cut.inputs = std::move(inputs);
@@ -152,10 +212,10 @@ class Vertical {
       token.controls = std::move(controls);
       fold_.decide(token);
       events.insert(events.end(), token.events.begin(), token.events.end());
-      if (is_empty(token)) return;
-      chain_.seq += 1;
+      controls = hear_fleet(messages_of(token));
+      if (is_empty(token) && controls.empty()) return;
+      if (!is_empty(token)) chain_.seq += 1;
       signals = nullptr;
-      controls.clear();
       inputs.clear();
     }
   }
@@ -163,6 +223,8 @@ class Vertical {
   std::shared_ptr<const Settings> settings_;
   ShardFold fold_;
   Chain chain_;
+  ShardFold fleet_fold_{make_stages(ShardKind::fleet)};
+  Chain fleet_chain_;
   int nonce_ = 0x10000000;
 };
 
@@ -186,6 +248,77 @@ TEST(Vertical, APredictionIsHealedBeforeItComesTrue) {
   EXPECT_GT(shard.last<Learned>()->mean, 0.9);
   EXPECT_EQ(shard.last<IncidentClosed>()->reason, "recovered");
   EXPECT_EQ(shard.last<Scored>()->score, "TP");
+}
+
+TEST(Vertical, AStepStartsUnderALockThatOutlivesIt) {
+  Vertical shard(settings());
+  shard.predict(0.85);
+  ASSERT_EQ(shard.count<RunStarted>(), 1);
+  const RunStarted& started = *shard.last<RunStarted>();
+  const LockAcquired& lock = *shard.last<LockAcquired>();
+  EXPECT_EQ(lock.target, "service/catalog");
+  EXPECT_GE(lock.until_ms, started.valid_until_ms + started.runtime_limit_ms + lock_margin_ms);
+  EXPECT_EQ(shard.count<LockReleased>(), 0) << "what was done may still have to be undone";
+  shard.step_ends("ok");
+  for (int i = 0; i < 5; ++i) {
+    shard.now_ms += 1000;
+    shard.metric("latency_p99_seconds", 0.2);
+  }
+  EXPECT_EQ(shard.count<Outcome>(), 1);
+  EXPECT_EQ(shard.count<LockReleased>(), 1);
+  EXPECT_EQ(std::get<LockFreed>(shard.fleet_events.back().body).how, "released");
+}
+
+TEST(Vertical, ARunWaitsForItsTargetAndGoesOnWhenItIsFree) {
+  Vertical shard(settings());
+  shard.other_run_asks("service/catalog", 20'000);
+  shard.predict(0.85);
+  EXPECT_EQ(shard.count<RunIntent>(), 1);
+  EXPECT_EQ(shard.count<RunStarted>(), 0);
+  ASSERT_EQ(shard.count<LockAwaited>(), 1);
+  EXPECT_EQ(shard.last<LockAwaited>()->reason, "service/catalog is held by act-other");
+  shard.pass(19'000);
+  EXPECT_EQ(shard.count<RunStarted>(), 0);
+  shard.pass(1'000);
+  EXPECT_EQ(shard.count<RunStarted>(), 1) << "the other lock has ended by itself";
+  EXPECT_EQ(shard.count<LockAwaited>(), 1);
+}
+
+TEST(Vertical, ARunThatGetsNoLockDropsOutWithTheReason) {
+  Vertical shard(settings());
+  shard.other_run_asks("service/catalog", 600'000);
+  shard.predict(0.85);
+  shard.pass(60'000);
+  EXPECT_EQ(shard.count<RunStarted>(), 0);
+  ASSERT_NE(shard.last<RunFinished>(), nullptr);
+  EXPECT_EQ(shard.last<RunFinished>()->result, "precondition_failed");
+  EXPECT_EQ(shard.last<RunFinished>()->reason,
+            "no lock on service/catalog within 60 s: service/catalog is held by act-other");
+  EXPECT_EQ(std::get<LockFreed>(shard.fleet_events.back().body).how, "withdrawn");
+}
+
+TEST(Vertical, NothingRunsWhileTheFleetsShardIsAway) {
+  Vertical shard(settings());
+  shard.fleet_answers = false;
+  shard.predict(0.85);
+  shard.pass(60'000);
+  EXPECT_EQ(shard.count<RunStarted>(), 0);
+  EXPECT_NE(shard.last<RunFinished>()->reason.find("the fleet's shard has not answered"),
+            std::string::npos);
+}
+
+TEST(Vertical, ALockThatHasEndedIsAskedForAgain) {
+  Vertical shard(settings());
+  shard.predict(0.85);
+  ASSERT_EQ(shard.count<RunStarted>(), 1);
+  const TimeMs until_ms = shard.last<LockAcquired>()->until_ms;
+  shard.step_ends("ok");
+  // The verification fails after the lock has ended: the way back needs it anew.
+  shard.pass(until_ms - shard.now_ms + 1000);
+  ASSERT_EQ(shard.count<RollbackRequested>(), 1);
+  EXPECT_EQ(shard.count<RunStarted>(), 2);
+  EXPECT_EQ(shard.last<LockRequested>()->number, 2);
+  EXPECT_GT(shard.last<LockAcquired>()->until_ms, until_ms);
 }
 
 TEST(Vertical, ASenderWhoseClockIsAheadMakesNoTimeToRecoverNegative) {
