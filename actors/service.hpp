@@ -11,7 +11,6 @@ struct ShardStatus {
   std::int64_t shard = 0;
   std::string state;
   std::string reason;
-  std::int64_t epoch = 0;     // of this process's last claim of it
   std::string owner;          // the process that owns it, as far as is known
   TimeMs owner_until_ms = 0;  // see ShardPlace; 0: no other process is asked
   TimeMs snapshot_ms = 0;     // where it is owned here: of its newest snapshot; 0: none

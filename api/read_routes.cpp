@@ -60,14 +60,13 @@ Json playbook_json(const ApiContext& context, const Playbook& playbook) {
 
 // The fleet-wide role as this process sees it: its shard is the last one.
 Json lease_of(const ApiContext& context) {
-  Json lease = {{"owner", ""}, {"state", "unknown"}, {"epoch", 0}, {"until_ms", 0}};
+  Json lease = {{"owner", ""}, {"state_here", "unknown"}, {"until_ms", 0}};
   if (!context.options.shards) return lease;
   const std::int64_t fleet_shard = context.environment().topics.partitions;
   for (const Json& shard : context.options.shards()) {
     if (shard.value("shard", std::int64_t{-1}) != fleet_shard) continue;
     lease = {{"owner", shard.value("owner", "")},
-             {"state", shard.value("state", "")},
-             {"epoch", shard.value("epoch", std::int64_t{0})},
+             {"state_here", shard.value("state", "")},
              {"until_ms", shard.value("owner_until_ms", TimeMs{0})}};
   }
   return lease;

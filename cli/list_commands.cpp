@@ -113,7 +113,6 @@ Exit show_fleet(const ListOptions& options) {
   const Json& lease = fleet->at("lease");
   const std::string owner = cell(lease, "owner");
   std::cout << "fleet-wide role  " << (owner == "-" ? "nobody" : owner);
-  if (owner != "-") std::cout << ", claim " << cell(lease, "epoch");
   if (cell(lease, "until_ms") != "-") {
     std::cout << ", falls free at " << cell(lease, "until_ms") << " if silent";
   }

@@ -117,7 +117,6 @@ Exit run(const ConfigOptions& options) {
                                       {"reason", shard.reason},
                                       {"owner", shard.owner},
                                       {"owner_until_ms", shard.owner_until_ms},
-                                      {"epoch", shard.epoch},
                                       {"snapshot_headroom_seconds", headroom(shard.snapshot_ms)}});
                            }
                            return states;
