@@ -1,11 +1,9 @@
 // `selfheal audit verify` and `audit export`: the chain of every shard, checked by itself.
+#include <array>
 #include <fstream>
-#include <map>
 
-#include "actors/shard_restore.hpp"
 #include "cli/commands.hpp"
-#include "cli/journal_source.hpp"
-#include "decision/shard/invariants.hpp"
+#include "cli/topic_audit.hpp"
 
 namespace selfheal {
 namespace {
@@ -15,33 +13,11 @@ struct AuditOptions {
   std::string data_dir;
   std::string file;
   std::string public_key_file;
+  std::string effects_file;
+  bool ended = false;
   bool deep = false;
   bool json = false;
 };
-
-struct AuditResult {
-  RecordCounts counts;
-  std::map<std::string, std::int64_t> ignored;
-  std::string first_bad;
-  std::vector<Violation> violations;
-};
-
-// Ignored records that an honest cluster produces: replaced owners, retries, lost races.
-bool is_honest(Acceptance acceptance, const JournalRecord& record, const Chain& chain) {
-  if (acceptance == Acceptance::stale_epoch) return true;
-  if (acceptance == Acceptance::wrong_seq) return record.seq <= chain.seq;
-  return false;
-}
-
-void add_counts(RecordCounts& sum, const RecordCounts& part) {
-  sum.claims += part.claims;
-  sum.batches += part.batches;
-  sum.inputs += part.inputs;
-  sum.skipped += part.skipped;
-  sum.failed += part.failed;
-  sum.decisions += part.decisions;
-  sum.in_doubt += part.in_doubt;
-}
 
 Result<std::string> trusted_key(const std::string& file) {
   if (file.empty()) return std::string();
@@ -55,71 +31,77 @@ Result<std::string> trusted_key(const std::string& file) {
   return key;
 }
 
-Result<void> verify_shard(const JournalSource& source, std::int64_t shard, bool deep,
-                          const std::string& key, AuditResult& result) {
-  JournalWalk walk(*source.log, source.topics, shard, fresh_decoder(), {.fold = deep});
-  InvariantChecker checker;
-  const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
-  if (!range) return range.error();
-  const auto bad = [&](const WalkedRecord& walked, const std::string& why) {
-    if (!result.first_bad.empty()) return;
-    result.first_bad = "shard " + std::to_string(shard) + " offset " +
-                       std::to_string(walked.read->offset) + ": " + why;
-  };
-  const Result<void> read =
-      walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
-        if (walked.acceptance == Acceptance::accepted) {
-          if (!key.empty() && walked.chain->public_key != key) {
-            bad(walked, "signed with another key than the given one");
-          }
-          checker.take(*walked.record, walked.difference);
-          return {};
-        }
-        ++result.ignored[to_string(walked.acceptance)];
-        const bool honest =
-            walked.record != nullptr && is_honest(walked.acceptance, *walked.record, *walked.chain);
-        if (!honest) bad(walked, to_string(walked.acceptance));
-        return {};
-      });
-  if (!read) return read;
-  add_counts(result.counts, checker.counts());
-  result.violations.insert(result.violations.end(), checker.violations().begin(),
-                           checker.violations().end());
-  return {};
+constexpr std::array<const char*, 11> invariant_names = {
+    "",
+    "one chain, the same for every reader",
+    "every input once, and the one decided on",
+    "no effect without a committed start, one a start",
+    "state follows from the journal",
+    "decided again, bit for bit",
+    "nothing outside is ahead of the journal",
+    "time never falls",
+    "approved, exactly that, within its limits",
+    "locks are never over-granted and outlive what they cover",
+    "every incident ends or reaches a person"};
+
+Json to_json(const Violation& violation) {
+  return Json{
+      {"invariant", violation.invariant}, {"place", violation.place}, {"what", violation.what}};
 }
 
-Json to_json(const AuditResult& result, bool holds) {
+Json to_json(const TopicAudit& audit, bool holds) {
   Json violations = Json::array();
-  for (const Violation& violation : result.violations) {
-    violations.push_back(Json{
-        {"invariant", violation.invariant}, {"place", violation.place}, {"what", violation.what}});
+  for (const Violation& each : audit.report().violations()) violations.push_back(to_json(each));
+  Json invariants = Json::array();
+  for (const auto& [number, line] : audit.report().lines()) {
+    invariants.push_back(Json{{"invariant", number},
+                              {"name", invariant_names[static_cast<std::size_t>(number)]},
+                              {"checked", line.checked},
+                              {"violated", line.violated},
+                              {"not_checked", line.not_checked}});
   }
+  const RecordCounts& counts = audit.counts();
   return Json{{"holds", holds},
-              {"claims", result.counts.claims},
-              {"batches", result.counts.batches},
-              {"inputs", result.counts.inputs},
-              {"decisions", result.counts.decisions},
-              {"skipped", result.counts.skipped},
-              {"failed", result.counts.failed},
-              {"ignored", result.ignored},
-              {"in_doubt", result.counts.in_doubt},
-              {"first_bad", result.first_bad},
+              {"claims", counts.claims},
+              {"batches", counts.batches},
+              {"inputs", counts.inputs},
+              {"decisions", counts.decisions},
+              {"skipped", counts.skipped},
+              {"failed", counts.failed},
+              {"ignored", audit.ignored()},
+              {"in_doubt", counts.in_doubt},
+              {"open_incidents", audit.open_incidents()},
+              {"first_bad", audit.first_bad()},
+              {"invariants", invariants},
               {"violations", violations}};
 }
 
-void print(const AuditResult& result, bool deep) {
-  std::cout << result.counts.claims << " claims, " << result.counts.batches << " batches, "
-            << result.counts.inputs << " inputs, " << result.counts.decisions << " decisions, "
-            << result.counts.skipped << " skipped, " << result.counts.in_doubt << " in doubt\n";
-  for (const auto& [reason, count] : result.ignored) {
+void print(const TopicAudit& audit, bool deep) {
+  const RecordCounts& counts = audit.counts();
+  std::cout << counts.claims << " claims, " << counts.batches << " batches, " << counts.inputs
+            << " inputs, " << counts.decisions << " decisions, " << counts.skipped << " skipped, "
+            << counts.in_doubt << " in doubt\n";
+  for (const auto& [reason, count] : audit.ignored()) {
     std::cout << "ignored " << count << " records: " << reason << "\n";
   }
-  if (!result.first_bad.empty()) std::cout << "BROKEN at " << result.first_bad << "\n";
-  for (const Violation& violation : result.violations) {
+  if (deep) {
+    for (const auto& [number, line] : audit.report().lines()) {
+      std::cout << (line.violated == 0 ? "held    " : "BROKEN  ") << number
+                << (number < 10 ? "   " : "  ") << invariant_names[static_cast<std::size_t>(number)]
+                << ": " << line.checked << " checked";
+      if (line.violated > 0) std::cout << ", " << line.violated << " broken";
+      std::cout << "\n";
+      for (const std::string& part : line.not_checked) {
+        std::cout << "             not checked: " << part << "\n";
+      }
+    }
+  }
+  if (!audit.first_bad().empty()) std::cout << "BROKEN at " << audit.first_bad() << "\n";
+  for (const Violation& violation : audit.report().violations()) {
     std::cout << "invariant " << violation.invariant << " broken at " << violation.place << ": "
               << violation.what << "\n";
   }
-  if (result.first_bad.empty() && result.violations.empty()) {
+  if (audit.first_bad().empty() && audit.report().violations().empty()) {
     std::cout << (deep ? "every chain is whole and signed, and every invariant holds\n"
                        : "every chain is whole and signed\n");
   }
@@ -137,16 +119,26 @@ Exit verify(const AuditOptions& options) {
   }
   const Result<std::string> key = trusted_key(options.public_key_file);
   if (!key) return fail(key.error());
-  AuditResult result;
-  for (std::int64_t shard = 0; shard < source->shards; ++shard) {
-    const Result<void> done = verify_shard(*source, shard, options.deep, *key, result);
-    if (!done) return fail(done.error().within("shard " + std::to_string(shard)));
+  TopicAuditOptions wanted{.deep = options.deep,
+                           .public_key = *key,
+                           .everything_ended = options.ended,
+                           .effects_file = options.effects_file};
+  std::unique_ptr<PageStore> store;
+  if (options.deep && !options.data_dir.empty()) {
+    Result<std::unique_ptr<PageStore>> opened = open_page_store_read_only(source->folders.state);
+    if (!opened) return fail(opened.error());
+    store = std::move(*opened);
+    wanted.store = store.get();
+    wanted.actions_folder = source->folders.actions;
   }
-  const bool holds = result.first_bad.empty() && result.violations.empty();
+  TopicAudit audit(*source, std::move(wanted));
+  const Result<void> done = audit.run();
+  if (!done) return fail(done.error());
+  const bool holds = audit.first_bad().empty() && audit.report().violations().empty();
   if (options.json) {
-    print_line(to_json(result, holds));
+    print_line(to_json(audit, holds));
   } else {
-    print(result, options.deep);
+    print(audit, options.deep);
   }
   return holds ? Exit::done : Exit::did_not_hold;
 }
@@ -188,6 +180,9 @@ void add_audit_command(CLI::App& application, Action& action) {
   verifying->add_option("--public-key", options->public_key_file,
                         "Only this key may have signed: a *.pub.json file or 64 hex digits");
   verifying->add_flag("--deep", options->deep, "Also decide again and recompute the invariants");
+  verifying->add_option("--effects", options->effects_file,
+                        "What targets logged: {\"action_id\":\"…\",\"attempt\":1} a line");
+  verifying->add_flag("--ended", options->ended, "Nothing may be open or on its way any more");
   verifying->add_flag("--json", options->json, "One JSON object");
   verifying->callback([&action, options] { action = [options] { return verify(*options); }; });
   CLI::App* exporting =

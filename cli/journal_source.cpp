@@ -44,6 +44,8 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
     config.bus.kind = "embedded";
   }
   source.topics = topic_names(config.topics.prefix, config.topics.partitions);
+  source.topics_prefix = config.topics.prefix;
+  source.folders = data_folders(config);
   if (config.bus.kind == "kafka") {
     Result<std::shared_ptr<Log>> log = open_log(config);
     if (!log) return log.error();

@@ -14,6 +14,8 @@ namespace selfheal {
 struct JournalSource {
   std::shared_ptr<Log> log;
   TopicNames topics;
+  std::string topics_prefix;
+  DataFolders folders;      // of the configured process
   std::int64_t shards = 1;  // the fleet's included
 };
 

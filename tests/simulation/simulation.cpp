@@ -3,8 +3,8 @@
 #include <map>
 
 #include "base/signature.hpp"
-#include "decision/fleet/lock_check.hpp"
-#include "decision/shard/invariants.hpp"
+#include "decision/audit/lock_audit.hpp"
+#include "decision/audit/run_audit.hpp"
 #include "tests/simulation/simulated_owner.hpp"
 #include "tests/simulation/simulated_settings.hpp"
 #include "tests/simulation/skip_audit.hpp"
@@ -128,7 +128,7 @@ class Cluster {
   enum class Audit : std::uint8_t { first, again };  // again: nothing is counted twice
 
   void audit_all(Audit audit) {
-    LockChecker locks(world_.partitions);
+    LockAudit locks(world_.partitions);
     for (std::int64_t shard = 0; shard <= world_.partitions; ++shard) {
       audit_shard(shard, audit, locks);
     }
@@ -381,10 +381,10 @@ class Cluster {
     return open;
   }
 
-  void audit_shard(std::int64_t shard, Audit audit, LockChecker& locks) {
+  void audit_shard(std::int64_t shard, Audit audit, LockAudit& locks) {
     JournalWalk walk(world_.log, world_.topics, shard, world_.decode,
                      {.tolerate_lost_inputs = false});
-    InvariantChecker checker;
+    RunAudit checker;
     SkipAudit skips(world_.topics);
     const TopicPartition where = world_.topics.journal_of(shard);
     const Result<OffsetRange> range = world_.log.range(where);

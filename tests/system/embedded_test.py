@@ -89,7 +89,7 @@ scrape_configs:
         wait_for("a scrape", lambda: value('up{job="selfheal"}') == 1)
         check(value('self_heal_signals_total{type="failure"}') == 1, "Prometheus counts the signal")
         check(value('self_heal_runs_total{result="recovered"}') == 1, "and the run")
-        check(value('self_heal_shards{state="live"}') == 2, "and both shards")
+        check(value('self_heal_shards{state="live"}') == 3, "and every shard")
         check(value("histogram_quantile(0.5, self_heal_commit_seconds_bucket)") > 0,
               "commit latency is a histogram it can use")
     finally:

@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "base/signature.hpp"
+#include "decision/audit/lock_audit.hpp"
 #include "decision/fleet/fleet.hpp"
-#include "decision/fleet/lock_check.hpp"
 #include "decision/shard/shard_fold.hpp"
 #include "topics/shard_message.hpp"
 
@@ -12,7 +12,6 @@ namespace {
 
 constexpr TimeMs begin_ms = 1'800'000'000'000;
 constexpr std::int64_t shards = 4;
-constexpr std::int64_t fleet_version = 3;
 
 const SigningKey& shard_key() {
   static const SigningKey key = generate_signing_key();
@@ -98,7 +97,7 @@ class FleetTest : public testing::Test {
   std::shared_ptr<const Settings> shared;
   ShardFold fold{make_stages(ShardKind::fleet)};
   Chain chain;
-  LockChecker checker{shards};
+  LockAudit checker{shards};
   TimeMs now_ms = begin_ms;
   std::int64_t seq = 0;
 };
@@ -210,125 +209,6 @@ TEST_F(FleetTest, ItsStateFollowsFromItsEvents) {
   restored.save(followed);
   EXPECT_EQ(live.pages, followed.pages);
   EXPECT_FALSE(live.pages.empty());
-}
-
-// --- the checker finds what it is for -----------------------------------------------------------
-
-class LockCheckerTest : public testing::Test {
- protected:
-  void take(std::int64_t shard, std::vector<Event> events, TimeMs tick_ms = begin_ms) {
-    JournalRecord record;
-    record.kind = JournalKind::batch;
-    record.shard = shard;
-    record.seq = ++seq;
-    record.cut.tick_ms = tick_ms;
-    record.events = std::move(events);
-    checker.take(record);
-  }
-
-  void claim(std::int64_t shard, std::int64_t version) {
-    JournalRecord record;
-    record.kind = JournalKind::claim;
-    record.shard = shard;
-    record.fold_version = version;
-    checker.take(record);
-  }
-
-  static Event granted(const std::string& action_id, const std::string& target,
-                       TimeMs until_ms = begin_ms + 60'000) {
-    return {"", "", "", LockGranted{action_id, 1, target, "", "", until_ms, {}}};
-  }
-  static Event requested(const std::string& action_id) {
-    return {"", "", "", LockRequested{.action_id = action_id, .number = 1}};
-  }
-  static Event acquired(const std::string& action_id, TimeMs until_ms = begin_ms + 60'000) {
-    return {"", "", "", LockAcquired{action_id, 1, "", until_ms}};
-  }
-  static Event intent(const std::string& action_id) {
-    return {"", "", "", RunIntent{.action_id = action_id, .mode = "execute"}};
-  }
-  static Event started(const std::string& action_id) {
-    RunStarted start{.action_id = action_id};
-    start.valid_until_ms = begin_ms + 5'000;
-    start.runtime_limit_ms = 30'000;
-    return {"", "", "", start};
-  }
-
-  std::string what() const {
-    return checker.violations().empty() ? "" : checker.violations()[0].what;
-  }
-
-  LockChecker checker{shards};
-  std::int64_t seq = 0;
-};
-
-TEST_F(LockCheckerTest, AnHonestStoryHasNoFindings) {
-  claim(0, fleet_version);
-  take(0, {intent("a"), requested("a")});
-  take(shards, {granted("a", "db")});
-  take(0, {acquired("a"), started("a")});
-  take(0, {{"", "", "", LockReleased{"a", "db"}}});
-  take(shards, {{"", "", "", LockFreed{"a", "db", "released", {}}}});
-  checker.compare_chains();
-  EXPECT_EQ(what(), "");
-  EXPECT_EQ(checker.starts(), 1);
-}
-
-TEST_F(LockCheckerTest, TwoHoldersOfOneTarget) {
-  take(shards, {granted("a", "db"), granted("b", "db")});
-  EXPECT_EQ(what(), "db is granted to b while a holds it");
-}
-
-TEST_F(LockCheckerTest, MoreLocksThanTheFleetAllows) {
-  for (int i = 0; i <= 10; ++i) {
-    take(shards, {granted("a" + std::to_string(i), "t" + std::to_string(i))});
-  }
-  EXPECT_EQ(what(), "more locks are granted than limits.fleet_concurrent allows");
-}
-
-TEST_F(LockCheckerTest, MoreStartsThanAMinuteAllows) {
-  for (int i = 0; i <= 30; ++i) {
-    const std::string id = "a" + std::to_string(i);
-    take(shards, {granted(id, id), {"", "", "", LockFreed{id, id, "released", {}}}});
-  }
-  EXPECT_EQ(what(), "more runs begin within a minute than limits.fleet_starts_per_minute allows");
-}
-
-TEST_F(LockCheckerTest, ALockThatIsTakenAwayTooEarly) {
-  take(shards, {granted("a", "db"), {"", "", "", LockFreed{"a", "db", "expired", {}}}});
-  EXPECT_EQ(what(), "a loses its lock before its time");
-}
-
-TEST_F(LockCheckerTest, AStartThatOutlivesItsLock) {
-  claim(0, fleet_version);
-  take(0, {intent("a"), requested("a"), acquired("a", begin_ms + 39'999), started("a")});
-  EXPECT_EQ(what(), "a starts a step that its lock does not outlive");
-}
-
-TEST_F(LockCheckerTest, AStartWithoutALock) {
-  claim(0, fleet_version);
-  take(0, {intent("a"), started("a")});
-  EXPECT_EQ(what(), "a starts a step that its lock does not outlive");
-}
-
-TEST_F(LockCheckerTest, BuildsBeforeLocksAreNotBlamed) {
-  claim(0, fleet_version - 1);
-  take(0, {intent("a"), started("a")});
-  checker.compare_chains();
-  EXPECT_EQ(what(), "");
-}
-
-TEST_F(LockCheckerTest, AStartAfterTheRelease) {
-  claim(0, fleet_version);
-  take(0, {intent("a"), acquired("a"), {"", "", "", LockReleased{"a", "db"}}, started("a")});
-  EXPECT_EQ(what(), "a starts a step after it has released its lock");
-}
-
-TEST_F(LockCheckerTest, ALockThatNobodyGranted) {
-  claim(0, fleet_version);
-  take(0, {requested("a"), acquired("a")});
-  checker.compare_chains();
-  EXPECT_EQ(what(), "a uses a lock that was not granted to it");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "decision/shard/invariants.hpp"
+#include "decision/audit/run_audit.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ JournalRecord batch(TimeMs tick_ms) {
 }
 
 TEST(Invariants, ASnapshotHasNoTickThatCouldFall) {
-  InvariantChecker checker;
+  RunAudit checker;
   checker.take(batch(1000), "");
   JournalRecord snapshot;
   snapshot.kind = JournalKind::snapshot;

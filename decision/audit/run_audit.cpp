@@ -1,4 +1,4 @@
-#include "decision/shard/invariants.hpp"
+#include "decision/audit/run_audit.hpp"
 
 namespace selfheal {
 namespace {
@@ -10,13 +10,13 @@ std::string start_key(const std::string& action_id, std::int64_t step, bool roll
 
 }  // namespace
 
-void InvariantChecker::violate(int invariant, const std::string& place, const std::string& what) {
+void RunAudit::violate(int invariant, const std::string& place, const std::string& what) {
   // The first ones tell the story; a broken chain would otherwise list every record behind it.
   constexpr std::size_t violations_max = 100;
   if (violations_.size() < violations_max) violations_.push_back({invariant, place, what});
 }
 
-void InvariantChecker::take(const JournalRecord& record, const std::string& difference) {
+void RunAudit::take(const JournalRecord& record, const std::string& difference) {
   const std::string place = std::to_string(record.shard) + "/" + std::to_string(record.seq);
   if (record.kind == JournalKind::claim) ++counts_.claims;
   if (record.kind == JournalKind::failed) ++counts_.failed;
@@ -36,7 +36,7 @@ void InvariantChecker::take(const JournalRecord& record, const std::string& diff
   for (std::size_t k = 0; k < record.events.size(); ++k) take_event(record, k, record.events[k]);
 }
 
-void InvariantChecker::take_event(const JournalRecord& record, std::size_t k, const Event& event) {
+void RunAudit::take_event(const JournalRecord& record, std::size_t k, const Event& event) {
   ++counts_.decisions;
   const std::string place =
       std::to_string(record.shard) + "/" + std::to_string(record.seq) + "/" + std::to_string(k);
@@ -68,7 +68,7 @@ void InvariantChecker::take_event(const JournalRecord& record, std::size_t k, co
   }
 }
 
-void InvariantChecker::take_run_event(const std::string& place, const Event& event) {
+void RunAudit::take_run_event(const std::string& place, const Event& event) {
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     const auto approval = approved_.find(intent->proposal_id);
     if (approval == approved_.end() || approval->second != intent->content_hash) {
@@ -110,7 +110,7 @@ void InvariantChecker::take_run_event(const std::string& place, const Event& eve
   }
 }
 
-void InvariantChecker::finish(bool expect_everything_ended) {
+void RunAudit::finish(bool expect_everything_ended) {
   if (!expect_everything_ended) return;
   for (const auto& [action_id, run] : runs_) {
     if (!run.ended) violate(9, run.place, action_id + " never ends");

@@ -1,4 +1,4 @@
-#include "decision/fleet/lock_check.hpp"
+#include "decision/audit/lock_audit.hpp"
 
 #include <algorithm>
 
@@ -15,11 +15,11 @@ constexpr std::size_t violations_max = 100;
 
 }  // namespace
 
-void LockChecker::violate(const std::string& place, const std::string& what) {
+void LockAudit::violate(const std::string& place, const std::string& what) {
   if (violations_.size() < violations_max) violations_.push_back({9, place, what});
 }
 
-void LockChecker::take(const JournalRecord& record) {
+void LockAudit::take(const JournalRecord& record) {
   if (record.kind == JournalKind::claim) {
     locks_expected_[record.shard] = record.fold_version >= fold_version_with_locks;
   }
@@ -38,8 +38,8 @@ void LockChecker::take(const JournalRecord& record) {
   }
 }
 
-void LockChecker::take_grant(const JournalRecord& record, const std::string& place,
-                             const LockGranted& granted) {
+void LockAudit::take_grant(const JournalRecord& record, const std::string& place,
+                           const LockGranted& granted) {
   const TimeMs now_ms = record.cut.tick_ms;
   granted_[{granted.action_id, granted.number}] = {granted.until_ms, place};
   const auto mine = held_.find(granted.action_id);
@@ -64,8 +64,8 @@ void LockChecker::take_grant(const JournalRecord& record, const std::string& pla
   held_[granted.action_id] = {granted.target, granted.until_ms};
 }
 
-void LockChecker::take_fleet_event(const JournalRecord& record, const std::string& place,
-                                   const Event& event) {
+void LockAudit::take_fleet_event(const JournalRecord& record, const std::string& place,
+                                 const Event& event) {
   if (const auto* granted = std::get_if<LockGranted>(&event.body)) {
     take_grant(record, place, *granted);
   } else if (const auto* freed = std::get_if<LockFreed>(&event.body)) {
@@ -84,7 +84,7 @@ void LockChecker::take_fleet_event(const JournalRecord& record, const std::strin
   }
 }
 
-void LockChecker::take_run_event(const std::string& place, const Event& event) {
+void LockAudit::take_run_event(const std::string& place, const Event& event) {
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     modes_[intent->action_id] = intent->mode;
   } else if (const auto* requested = std::get_if<LockRequested>(&event.body)) {
@@ -110,7 +110,7 @@ void LockChecker::take_run_event(const std::string& place, const Event& event) {
   }
 }
 
-void LockChecker::compare_chains() {
+void LockAudit::compare_chains() {
   for (const auto& [request, promise] : acquired_) {
     const auto granted = granted_.find(request);
     if (granted == granted_.end() || granted->second.until_ms != promise.until_ms) {

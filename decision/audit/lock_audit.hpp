@@ -7,15 +7,15 @@
 #include <utility>
 #include <vector>
 
+#include "decision/audit/audit_report.hpp"
 #include "decision/settings.hpp"
-#include "decision/shard/invariants.hpp"
 #include "topics/journal.hpp"
 
 namespace selfheal {
 
-class LockChecker {
+class LockAudit {
  public:
-  explicit LockChecker(std::int64_t fleet_shard) : fleet_shard_(fleet_shard) {}
+  explicit LockAudit(std::int64_t fleet_shard) : fleet_shard_(fleet_shard) {}
 
   // Accepted records, each chain's in order; the chains in any order.
   void take(const JournalRecord& record);

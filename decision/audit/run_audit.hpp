@@ -1,27 +1,22 @@
 #pragma once
-// The invariants of the design, recomputed from a shard's records alone, without the code that
-// decided them. The simulator and `audit verify --deep` use the same checker. Not thread-safe.
+// What follows from the events of one shard alone; the simulator and the audit share it. Not
+// thread-safe.
 //
-//   2  each input lies in exactly one cut or skip: by the chain, and nothing beyond its end is
-//   claimed 3  no step result without a start, no start without an intent; at most one result a
-//   start 5  deciding again gives equal events and hashes 7  ticks never fall, and silence is never
-//   judged beyond what was caught up 8  every intent has an approval of the same content; a
-//   person's rests on a signed answer 9  one run a subject at a time; every run ends
+//   3  no step result without a start, no start without an intent, one result a start
+//   5  deciding again gave equal events and hashes
+//   7  ticks never fall, and nothing was judged beyond what was caught up
+//   8  an intent has an approval of the same content
+//   9  one run a subject at a time, and every run ends
 //  10  every incident ends or reaches a person
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "decision/audit/audit_report.hpp"
 #include "topics/journal.hpp"
 
 namespace selfheal {
-
-struct Violation {
-  int invariant = 0;
-  std::string place;  // "<shard>/<seq>/<k>"
-  std::string what;
-};
 
 struct RecordCounts {
   std::int64_t claims = 0;
@@ -33,7 +28,7 @@ struct RecordCounts {
   std::int64_t in_doubt = 0;
 };
 
-class InvariantChecker {
+class RunAudit {
  public:
   // Accepted records in chain order. `difference`: what deciding again found, empty where equal.
   void take(const JournalRecord& record, const std::string& difference);

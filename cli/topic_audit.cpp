@@ -1,0 +1,360 @@
+#include "cli/topic_audit.hpp"
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+
+#include "actors/shard_restore.hpp"
+#include "decision/predictor/predictor.hpp"
+#include "storage/snapshot.hpp"
+
+namespace selfheal {
+namespace {
+
+// Ignored records that an honest cluster produces: replaced owners, retries, lost races.
+bool is_honest(Acceptance acceptance, const JournalRecord& record, const Chain& chain) {
+  if (acceptance == Acceptance::stale_epoch) return true;
+  if (acceptance == Acceptance::wrong_seq) return record.seq <= chain.seq;
+  return false;
+}
+
+// The records of a cut's range as they are kept now; nullopt where some have expired.
+Result<std::optional<RecordBatch>> kept_records(Log& log, RangeReader& reader,
+                                                const TopicPartition& where, OffsetRange range) {
+  RecordBatch batch;
+  if (range.begin >= range.end) return std::optional(std::move(batch));
+  const Result<OffsetRange> kept = log.range(where);
+  if (!kept) return kept.error();
+  if (kept->begin > range.begin || kept->end < range.end) return std::optional<RecordBatch>();
+  const Result<void> read =
+      reader.read(range, [&](const RecordBatch& part, const LogReader&) -> Result<void> {
+        batch.records.insert(batch.records.end(), part.records.begin(), part.records.end());
+        batch.owners.insert(batch.owners.end(), part.owners.begin(), part.owners.end());
+        return {};
+      });
+  if (!read) return read.error();
+  return std::optional(std::move(batch));
+}
+
+bool is_claim_of_this_fold(const Chain& chain) {
+  return chain.fold_version == fold_version;
+}
+
+// "<step>[.rollback].<attempt>", the name of a start's folder.
+struct StartName {
+  std::int64_t step = -1;
+  bool rollback = false;
+  std::int64_t attempt = -1;
+};
+
+std::optional<StartName> start_name(const std::string& text) {
+  StartName name;
+  const char* end = text.data() + text.size();
+  auto [at, bad] = std::from_chars(text.data(), end, name.step);
+  if (bad != std::errc()) return std::nullopt;
+  std::string_view rest(at, static_cast<std::size_t>(end - at));
+  constexpr std::string_view undo = ".rollback";
+  name.rollback = rest.starts_with(undo);
+  if (name.rollback) rest.remove_prefix(undo.size());
+  if (!rest.starts_with('.')) return std::nullopt;
+  rest.remove_prefix(1);
+  const auto [last, worse] = std::from_chars(rest.data(), rest.data() + rest.size(), name.attempt);
+  if (worse != std::errc() || last != rest.data() + rest.size()) return std::nullopt;
+  return name;
+}
+
+}  // namespace
+
+TopicAudit::TopicAudit(const JournalSource& source, TopicAuditOptions options)
+    : source_(source),
+      options_(std::move(options)),
+      inputs_(source.topics.partitions),
+      relays_(source.topics_prefix),
+      locks_(source.topics.partitions) {}
+
+void TopicAudit::add_counts(const RecordCounts& part) {
+  counts_.claims += part.claims;
+  counts_.batches += part.batches;
+  counts_.inputs += part.inputs;
+  counts_.skipped += part.skipped;
+  counts_.failed += part.failed;
+  counts_.decisions += part.decisions;
+  counts_.in_doubt += part.in_doubt;
+}
+
+std::optional<std::string> TopicAudit::control_at(std::int64_t shard, Offset offset) {
+  const TopicPartition where = source_.topics.control_of(shard);
+  const Result<OffsetRange> range = source_.log->range(where);
+  if (!range || offset < range->begin || offset >= range->end) return std::nullopt;
+  std::optional<std::string> text;
+  static_cast<void>(read_range(*source_.log, where, {offset, offset + 1},
+                               [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                                 for (const RecordView& each : batch.records) {
+                                   if (each.offset == offset) text = std::string(each.value);
+                                 }
+                                 return {};
+                               }));
+  return text;
+}
+
+Result<void> TopicAudit::run() {
+  for (std::int64_t shard = 0; shard < source_.shards; ++shard) {
+    const Result<void> done = audit_shard(shard);
+    if (!done) return done.error().within("shard " + std::to_string(shard));
+  }
+  if (!options_.deep) return {};
+  locks_.compare_chains();
+  report_.count(9, locks_.grants() + locks_.starts());
+  report_.add(locks_.violations());
+  Result<void> done = read_letters();
+  if (done) inputs_.compare(options_.everything_ended, report_);
+  if (done) done = read_decisions();
+  if (done) done = read_effects();
+  if (done) done = read_action_files();
+  return done;
+}
+
+Result<void> TopicAudit::find_snapshots(Shard& shard, Offset end) {
+  const Result<std::int32_t> topic = source_.log->partitions(source_.topics.snapshots);
+  if (!topic) return {};  // this bus has none
+  JournalWalk walk(*source_.log, source_.topics, shard.number, fresh_decoder(),
+                   {.fold = false, .signatures = Signatures::verified_before});
+  return walk.read_to(end, [&](const WalkedRecord& walked) -> Result<void> {
+    const bool names =
+        walked.acceptance == Acceptance::accepted && walked.record->kind == JournalKind::snapshot;
+    if (names) shard.snapshots[walked.record->snapshot.seq].push_back(walked.record->snapshot);
+    return {};
+  });
+}
+
+Result<void> TopicAudit::audit_shard(std::int64_t number) {
+  const TopicPartition where = source_.topics.journal_of(number);
+  const Result<OffsetRange> range = source_.log->range(where);
+  if (!range) return range.error();
+  const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(number)};
+  Shard shard{
+      .number = number,
+      .chain = ChainAudit(number),
+      .runs = {},
+      .approvals = ApprovalAudit(
+          number, [this](std::int64_t of, Offset offset) { return control_at(of, offset); }),
+      .signals = RangeReader(*source_.log, signals),
+      .control = RangeReader(*source_.log, source_.topics.control_of(number)),
+      .snapshots = {},
+      .saved = {},
+      .pages = {}};
+  if (options_.deep) {
+    const Result<void> found = find_snapshots(shard, range->end);
+    if (!found) return found;
+    if (options_.store != nullptr) {
+      Result<SavedShard> saved = options_.store->load(number);
+      if (!saved) return saved.error();
+      shard.saved = std::move(*saved);
+    }
+  }
+  JournalWalk walk(*source_.log, source_.topics, number, fresh_decoder(), {.fold = options_.deep});
+  const Result<void> read = walk.read_to(
+      range->end, [&](const WalkedRecord& walked) { return take(shard, walk, walked); });
+  if (!read) return read;
+  shard.runs.finish(options_.everything_ended);
+  open_incidents_ += shard.runs.open_incidents();
+  add_counts(shard.runs.counts());
+  if (options_.deep) report_.add(shard.runs.violations());
+  if (shard.saved.found && shard.saved.chain.seq > shard.chain.seq()) {
+    report_.violate(6, "state of shard " + std::to_string(number),
+                    "it is ahead of the journal: at " + std::to_string(shard.saved.chain.seq) +
+                        ", the journal at " + std::to_string(shard.chain.seq()));
+  }
+  return {};
+}
+
+void TopicAudit::note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why) {
+  if (!first_bad_.empty()) return;
+  first_bad_ = "shard " + std::to_string(shard.number) + " offset " +
+               std::to_string(walked.read->offset) + ": " + why;
+}
+
+Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecord& walked) {
+  const bool accepted = walked.acceptance == Acceptance::accepted;
+  shard.chain.take(*walked.read, accepted, report_);
+  if (!accepted) {
+    ++ignored_[to_string(walked.acceptance)];
+    const bool honest =
+        walked.record != nullptr && is_honest(walked.acceptance, *walked.record, *walked.chain);
+    if (!honest) note_bad(shard, walked, to_string(walked.acceptance));
+    return {};
+  }
+  const JournalRecord& record = *walked.record;
+  if (!options_.public_key.empty() && walked.chain->public_key != options_.public_key) {
+    note_bad(shard, walked, "signed with another key than the given one");
+  }
+  shard.runs.take(record, walked.difference);
+  if (!options_.deep) return {};
+  if (walked.decided != nullptr) report_.count(5, static_cast<std::int64_t>(record.events.size()));
+  if (walked.inputs_lost) report_.leave_out(5, "cuts whose inputs have expired");
+  if (record.kind == JournalKind::batch) report_.count(7);
+  for (const Event& event : record.events) {
+    if (std::holds_alternative<RunStarted>(event.body)) report_.count(3);
+    if (std::holds_alternative<IncidentOpened>(event.body)) report_.count(10);
+  }
+  locks_.take(record);
+  relays_.take(record);
+  effects_.take(record);
+  if (!source_.topics.is_fleet(shard.number)) shard.approvals.take(record, report_);
+  const Result<void> inputs = take_inputs(shard, record);
+  if (!inputs) return inputs;
+  return compare_state(shard, walk, walked);
+}
+
+Result<void> TopicAudit::take_inputs(Shard& shard, const JournalRecord& record) {
+  const Cut& cut = record.cut;
+  const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(shard.number)};
+  auto first =
+      kept_records(*source_.log, shard.signals, signals, {cut.signals_begin, cut.signals_end});
+  if (!first) return first.error();
+  auto second = kept_records(*source_.log, shard.control, source_.topics.control_of(shard.number),
+                             {cut.control_begin, cut.control_end});
+  if (!second) return second.error();
+  std::optional<std::vector<RecordView>> records;
+  if (*first && *second) {
+    records = (*first)->records;
+    records->insert(records->end(), (*second)->records.begin(), (*second)->records.end());
+  }
+  inputs_.take(record, records, report_);
+  return {};
+}
+
+// Invariant 4: what was saved, on this disk or on the bus, is what follows from the journal.
+Result<void> TopicAudit::compare_state(Shard& shard, JournalWalk& walk,
+                                       const WalkedRecord& walked) {
+  const std::int64_t seq = walked.chain->seq;
+  const bool cuts = walked.record->kind != JournalKind::claim;
+  const auto snapshots = shard.snapshots.find(seq);
+  const bool saved = shard.saved.found && shard.saved.chain.seq == seq;
+  if (!cuts || (snapshots == shard.snapshots.end() && !saved)) return {};
+  const std::string place = std::to_string(shard.number) + "/" + std::to_string(seq);
+  if (saved && shard.saved.chain.head != shard.chain.head()) {
+    report_.violate(6, place, "the saved state rests on another history");
+  }
+  if (walk.has_lost_inputs() || !is_claim_of_this_fold(walk.chain())) {
+    report_.leave_out(4, "states whose inputs have expired or that another build decided");
+    return {};
+  }
+  PageMap changed;
+  walk.fold().save(changed);
+  for (const std::string& key : changed.erased) shard.pages.erase(key);
+  for (const auto& [key, value] : changed.pages) shard.pages[key] = value;
+  if (saved) compare_pages(shard, "saved state " + place, shard.saved);
+  if (snapshots == shard.snapshots.end()) return {};
+  for (const SnapshotManifest& manifest : snapshots->second) {
+    const Result<SavedShard> snapshot =
+        read_snapshot(*source_.log, source_.topics, shard.number, manifest);
+    if (snapshot) {
+      compare_pages(shard, "snapshot " + manifest.id + " of " + place, *snapshot);
+    } else if (snapshot.error().context.find("has expired") != std::string::npos) {
+      report_.leave_out(4, "snapshots that have expired");
+    } else {
+      report_.violate(4, place, snapshot.error().context);
+    }
+  }
+  return {};
+}
+
+void TopicAudit::compare_pages(const Shard& shard, const std::string& place,
+                               const SavedShard& other) {
+  report_.count(4, static_cast<std::int64_t>(other.pages.size()));
+  const std::map<std::string, std::string> pages(other.pages.begin(), other.pages.end());
+  if (pages == shard.pages) return;
+  for (const auto& [key, value] : shard.pages) {
+    const auto found = pages.find(key);
+    if (found != pages.end() && found->second == value) continue;
+    return report_.violate(4, place, key + " is not what follows from the journal");
+  }
+  report_.violate(4, place, "it has rows that do not follow from the journal");
+}
+
+Result<void> TopicAudit::read_letters() {
+  const Result<std::int32_t> partitions = source_.log->partitions(source_.topics.deadletter);
+  if (!partitions) return partitions.error();
+  for (std::int32_t partition = 0; partition < *partitions; ++partition) {
+    const TopicPartition where{source_.topics.deadletter, partition};
+    const Result<OffsetRange> range = source_.log->range(where);
+    if (!range) return range.error();
+    if (range->begin > 0) inputs_.set_letters_whole(false);
+    const Result<void> read =
+        read_range(*source_.log, where, *range,
+                   [&](const RecordBatch& batch, const LogReader& reader) -> Result<void> {
+                     for (const RecordView& each : batch.records) {
+                       inputs_.take_letter(reader.headers(each.offset), report_);
+                     }
+                     return {};
+                   });
+    if (!read) return read;
+  }
+  return {};
+}
+
+Result<void> TopicAudit::read_decisions() {
+  const Result<std::int32_t> partitions = source_.log->partitions(source_.topics.decisions);
+  if (!partitions) return partitions.error();
+  bool whole = true;
+  for (std::int32_t partition = 0; partition < *partitions; ++partition) {
+    const TopicPartition where{source_.topics.decisions, partition};
+    const Result<OffsetRange> range = source_.log->range(where);
+    if (!range) return range.error();
+    whole = whole && range->begin == 0;
+    const Result<void> read =
+        read_range(*source_.log, where, *range,
+                   [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                     for (const RecordView& each : batch.records) {
+                       relays_.take_decision(each, partition, report_);
+                     }
+                     return {};
+                   });
+    if (!read) return read;
+  }
+  relays_.compare(whole, options_.everything_ended, report_);
+  return {};
+}
+
+Result<void> TopicAudit::read_effects() {
+  if (options_.effects_file.empty()) {
+    report_.leave_out(3, "what targets saw (give --effects)");
+    return {};
+  }
+  std::ifstream stream(options_.effects_file);
+  if (!stream) return Error{ErrorCode::not_found, "cannot read " + options_.effects_file};
+  std::string line;
+  for (std::int64_t number = 1; std::getline(stream, line); ++number) {
+    const std::string place = options_.effects_file + ":" + std::to_string(number);
+    const Result<LoggedEffect> effect = from_json_text<LoggedEffect>(line);
+    if (!effect || effect->action_id.empty()) {
+      return Error{ErrorCode::invalid,
+                   place + ": wanted is {\"action_id\":\"…\",\"attempt\":1}, an object a line"};
+    }
+    effects_.take_effect(*effect, place, report_);
+  }
+  return {};
+}
+
+Result<void> TopicAudit::read_action_files() {
+  if (options_.actions_folder.empty()) {
+    report_.leave_out(6, "state and action files of a machine (give --data-dir of a stopped one)");
+    return {};
+  }
+  namespace fs = std::filesystem;
+  std::error_code failure;
+  for (fs::recursive_directory_iterator at(options_.actions_folder, failure), end;
+       !failure && at != end; at.increment(failure)) {
+    const fs::path& path = at->path();
+    if (path.filename() != "started" || at.depth() != 2) continue;
+    const fs::path folder = path.parent_path();
+    const std::optional<StartName> name = start_name(folder.filename());
+    if (!name) continue;
+    effects_.take_begun(folder.parent_path().filename(), name->step, name->rollback, name->attempt,
+                        folder, report_);
+  }
+  return {};
+}
+
+}  // namespace selfheal

@@ -1,0 +1,90 @@
+#pragma once
+// Reads every topic of a cluster from its beginning and has the audits of decision/audit look at
+// it: what `selfheal audit verify` does. Shares with the service only the events and their codecs,
+// and for invariant 5 the code that decides.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/journal_source.hpp"
+#include "decision/audit/approval_audit.hpp"
+#include "decision/audit/audit_report.hpp"
+#include "decision/audit/chain_audit.hpp"
+#include "decision/audit/effect_audit.hpp"
+#include "decision/audit/input_audit.hpp"
+#include "decision/audit/lock_audit.hpp"
+#include "decision/audit/relay_audit.hpp"
+#include "decision/audit/run_audit.hpp"
+#include "storage/page_store.hpp"
+
+namespace selfheal {
+
+class JournalWalk;
+struct WalkedRecord;
+
+struct TopicAuditOptions {
+  bool deep = false;              // all ten invariants; otherwise the chains and their signatures
+  std::string public_key;         // only this key may have signed; empty: any
+  bool everything_ended = false;  // nothing may be open or on its way any more
+  std::string effects_file;       // what targets logged, a JSON object a line; empty: none
+  PageStore* store = nullptr;     // of a stopped service
+  std::string actions_folder;     // of a stopped service; empty: none
+};
+
+class TopicAudit {
+ public:
+  TopicAudit(const JournalSource& source, TopicAuditOptions options);
+
+  // An error: something could not be read at all. What is wrong with what was read is in report().
+  Result<void> run();
+
+  const AuditReport& report() const { return report_; }
+  const RecordCounts& counts() const { return counts_; }
+  // Ignored records by reason.
+  const std::map<std::string, std::int64_t>& ignored() const { return ignored_; }
+  // The first record that no honest cluster writes; empty: there is none.
+  const std::string& first_bad() const { return first_bad_; }
+  std::size_t open_incidents() const { return open_incidents_; }
+
+ private:
+  // What is looked at in one shard.
+  struct Shard {
+    std::int64_t number = 0;
+    ChainAudit chain;
+    RunAudit runs;
+    ApprovalAudit approvals;
+    RangeReader signals;
+    RangeReader control;
+    std::map<std::int64_t, std::vector<SnapshotManifest>> snapshots;  // by seq of their state
+    SavedShard saved;                                                 // of the store
+    std::map<std::string, std::string> pages;                         // as of the last look
+  };
+  Result<void> audit_shard(std::int64_t number);
+  Result<void> take(Shard& shard, JournalWalk& walk, const WalkedRecord& walked);
+  Result<void> take_inputs(Shard& shard, const JournalRecord& record);
+  Result<void> compare_state(Shard& shard, JournalWalk& walk, const WalkedRecord& walked);
+  void compare_pages(const Shard& shard, const std::string& place, const SavedShard& other);
+  void note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why);
+  Result<void> find_snapshots(Shard& shard, Offset end);
+  Result<void> read_letters();
+  Result<void> read_decisions();
+  Result<void> read_effects();
+  Result<void> read_action_files();
+  void add_counts(const RecordCounts& part);
+  std::optional<std::string> control_at(std::int64_t shard, Offset offset);
+
+  const JournalSource& source_;
+  TopicAuditOptions options_;
+  AuditReport report_;
+  RecordCounts counts_;
+  std::map<std::string, std::int64_t> ignored_;
+  std::string first_bad_;
+  std::size_t open_incidents_ = 0;
+  InputAudit inputs_;
+  RelayAudit relays_;
+  LockAudit locks_;
+  EffectAudit effects_;
+};
+
+}  // namespace selfheal
