@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from world import NAMES, PARTITIONS, Feeder, World, wait_for
+from world import NAMES, PARTITIONS, SHARDS, Feeder, World, wait_for
 
 CALM_SECONDS = 240
 
@@ -175,7 +175,12 @@ class Verdict:
             self.expect(code == 0, f"process {name} did not stop cleanly: exit {code}")
         self.take_what_is_on_its_way()
         process = self.world.processes["a"]
-        code, out, error = process.command("audit", "verify", "--deep", "--json", timeout=1800)
+        effects = f"{self.world.folder}/effects.json"
+        with open(effects, "w") as file:
+            for action, attempt, _ in self.world.effects():
+                file.write(json.dumps({"action_id": action, "attempt": int(attempt)}) + "\n")
+        code, out, error = process.command("audit", "verify", "--deep", "--ended", "--effects",
+                                           effects, "--json", timeout=1800)
         audit = json.loads(out) if out.startswith("{") else {}
         self.numbers["audit"] = {key: value for key, value in audit.items() if key != "violations"}
         self.expect(code in (0, 1) and audit, f"the audit did not run: {error[-500:]}")
@@ -195,7 +200,7 @@ class Verdict:
         def taken():
             waiting = [line for line in process.metrics().splitlines()
                        if line.startswith("self_heal_lag_records")]
-            return len(waiting) == PARTITIONS and all(line.endswith(" 0") for line in waiting)
+            return len(waiting) == SHARDS and all(line.endswith(" 0") for line in waiting)
         wait_for("one process to take all that is left", taken, 120)
         self.expect(process.terminate() == 0, "the last process did not stop cleanly")
 
@@ -212,10 +217,11 @@ class Verdict:
 
     def count_inputs(self, audit):
         ends = 0
-        for partition in range(PARTITIONS):
-            for topic in ("signals", "control"):
-                out = self.world.kcat("-Q", "-t", f"soak.{topic}:{partition}:-1").stdout
-                ends += int(out.rsplit(" ", 1)[-1]) if out.strip() else 0
+        inputs = [f"soak.{topic}:{partition}" for topic in ("signals", "control")
+                  for partition in range(PARTITIONS)]
+        for each in [*inputs, "soak.fleet.control:0"]:
+            out = self.world.kcat("-Q", "-t", f"{each}:-1").stdout
+            ends += int(out.rsplit(" ", 1)[-1]) if out.strip() else 0
         taken = audit.get("inputs", 0) + audit.get("skipped", 0)
         self.numbers["inputs on the topics"] = ends
         self.expect(taken == ends, f"{ends} inputs are on the topics, {taken} were decided on")

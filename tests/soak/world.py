@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
 from support import PROGRAM, ROOT, free_port, wait_for  # noqa: E402
 
 PARTITIONS = 4
+SHARDS = PARTITIONS + 1  # the fleet's is the last
 NAMES = ("a", "b", "c")
 # Many, because an incident that reaches a person (in doubt, or out of attempts) keeps its service to
 # itself, and nobody answers here.
@@ -213,8 +214,13 @@ class World:
                 os.remove(f"{self.folder}/healed/{name}")
             except FileNotFoundError:
                 pass
+            # A third of the services share what is healed with three others: their runs have to
+            # exclude each other.
+            number = int(name.split("-")[1])
+            resource = f',"resource":{{"kind":"host","id":"host-{number // 4}"}}' \
+                if number % 12 < 4 else ""
             lines.append(f'{name}\t{{"type":"failure","service":"{name}","code":"service_down",'
-                         f'"id":"{name}-{self.rounds}"}}')
+                         f'"id":"{name}-{self.rounds}"{resource}}}')
         if self.produce("signals", "\n".join(lines) + "\n", "-K", "\t"):
             self.emitted += len(lines)
 
