@@ -222,7 +222,9 @@ void add_list_commands(CLI::App& application, Action& action) {
                 {"PLAYBOOK", "playbook"},
                 {"MODE", "mode"},
                 {"STATE", "state"},
-                {"OUTCOME", "outcome"}}});
+                {"OUTCOME", "outcome"},
+                {"IN DOUBT SINCE", "in_doubt_since_ms"}},
+               true});
   add_listing(application, action,
               {"breakers",
                "Circuit breakers: which playbook is left alone, and until when",

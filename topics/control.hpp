@@ -10,6 +10,7 @@
 namespace selfheal {
 
 // kind: approve, deny        `target` a proposal id, `content_hash` what exactly is approved
+//       resolve                `target` an action id in doubt, `body` happened or not_happened
 //       forward              `body` NDJSON of signals, `source_shard`/`source_seq`/`source_k` name
 //       it reload               `body` the new settings, `generation` in `target` close `target` an
 //       incident id

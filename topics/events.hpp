@@ -16,7 +16,7 @@ using EventBody =
                  ApprovalRequested, ApprovalAnswered, ControlRefused, RunIntent, RunStarted,
                  StepFinished, RunFinished, ProbeRequested, RollbackRequested, RolledBack, Outcome,
                  Learned, Escalated, IncidentNoted, IncidentClosed, DeadLettered, Forwarded,
-                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged>;
+                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged, DoubtResolved>;
 
 // A decision: a body and where it belongs. Its id is "<shard>/<seq>/<k>", k counting from 0 in its
 // batch.
