@@ -1,6 +1,7 @@
 #include "tests/simulation/simulation.hpp"
 
 #include <map>
+#include <set>
 
 #include "base/signature.hpp"
 #include "decision/shard/invariants.hpp"
@@ -251,6 +252,7 @@ class Cluster {
       JournalWalk walk(world_.log, world_.topics, [](const RecordView&, SignalBatch&) {},
                        {.fold = false, .signatures = Signatures::verified_before});
       std::map<std::string, std::string> waiting;
+      std::set<std::string> doubtful;
       const TopicPartition where{world_.topics.journal, static_cast<std::int32_t>(shard)};
       const Result<OffsetRange> range = world_.log.range(where);
       static_cast<void>(walk.read_to(shard, range->end, [&](const WalkedRecord& walked) {
@@ -262,9 +264,28 @@ class Cluster {
           if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
             if (verdict->verdict != "held_for_person") waiting.erase(verdict->proposal_id);
           }
+          if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
+            if (outcome->awaits_answer) doubtful.insert(outcome->action_id);
+          }
+          if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+            doubtful.erase(resolved->action_id);
+          }
         }
         return Result<void>();
       }));
+      for (const std::string& action_id : doubtful) {
+        ControlMessage message{.kind = "resolve", .target = action_id};
+        message.body = world_.dice.chance(0.5) ? "happened" : "not_happened";
+        message.time_ms = world_.now_ms;
+        message.key_id = "person";
+        message.nonce = to_hex(world_.dice.next());
+        message.signature = *sign(person_key().secret_hex, message.signed_text());
+        // Twice: the second copy must change nothing.
+        for (int copy = 0; copy < 2; ++copy) {
+          world_.log.append({world_.topics.control, static_cast<std::int32_t>(shard)},
+                            NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
+        }
+      }
       for (const auto& [proposal, hash] : waiting) {
         ControlMessage message;
         message.kind = world_.dice.chance(0.8) ? "approve" : "deny";

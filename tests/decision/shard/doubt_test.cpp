@@ -210,6 +210,38 @@ TEST(Doubt, APublishStepWaitsForTheBusAndIsNoTimer) {
   EXPECT_EQ(shard.last<RunFinished>()->result, "succeeded");
 }
 
+TEST(Doubt, AWaitThatAnotherOwnerGoesOnWithEndsWhenItWould) {
+  Settings waits = settings();
+  Step pause{.name = "pause"};
+  pause.wait.ms = 30'000;
+  Step until{.name = "until"};
+  Condition low{.metric = "latency_p99_seconds", .op = "lt", .value = 0.5};
+  low.hold.ms = 3000;
+  low.within.ms = 20'000;
+  until.wait_for = {low};
+  waits.playbooks[0].effect = "neither";
+  waits.playbooks[0].steps = {pause, until};
+  Vertical shard(waits);
+  shard.predict(0.9);
+  shard.pass(20'000);
+  shard.continue_by_another_owner();
+  shard.pass(9'999);
+  EXPECT_EQ(shard.count<StepFinished>(), 0);
+  shard.pass(1);
+  ASSERT_EQ(shard.count<StepFinished>(), 1) << "it ends when it would have ended";
+  shard.now_ms += 2000;
+  shard.metric("latency_p99_seconds", 0.2);
+  shard.continue_by_another_owner();
+  for (int i = 0; i < 3; ++i) {
+    shard.now_ms += 1000;
+    shard.metric("latency_p99_seconds", 0.2);
+    EXPECT_EQ(shard.count<StepFinished>(), 1) << "the time that it has held begins anew";
+  }
+  shard.now_ms += 1000;
+  shard.metric("latency_p99_seconds", 0.2);
+  EXPECT_EQ(shard.last<RunFinished>()->result, "succeeded");
+}
+
 TEST(Doubt, FollowingTheEventsAloneGivesTheSameState) {
   for (const char* outcome : {"happened", "not_happened", ""}) {
     InDoubt shard;

@@ -129,6 +129,14 @@ class Vertical {
          {ProbeResult{asked.probe_id, asked.action_id, asked.purpose, asked.condition, holds, ""}});
   }
 
+  // Stages that know only what the events say, as after a crash without saved pages.
+  void continue_by_another_owner() {
+    fold_ = ShardFold();
+    fold_.configure(settings_);
+    for (const Batch& batch : batches) fold_.apply(batch.events, batch.facts, batch.tick_ms);
+    chain_.epoch += 1;
+  }
+
   void pass(DurationMs milliseconds) {
     now_ms += milliseconds;
     feed(nullptr, {}, {});
