@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/publisher.hpp"
 #include "actors/spawn_io.hpp"
 #include "actors/step_runner_actor.hpp"
 
@@ -10,13 +11,18 @@ namespace {
 
 using Self = effect_gateway_actor::stateful_pointer<EffectGatewayState>;
 
-EffectContext context_of(const Environment& environment) {
+EffectContext context_of(const EnvironmentPtr& shared) {
+  const Environment& environment = *shared;
   EffectContext context;
   context.actions_folder = environment.actions_folder;
   context.secrets_folder = environment.secrets_folder;
   context.program = environment.program;
   context.now_ms = environment.now_ms;
   context.failpoint = environment.failpoint;
+  context.publish = [shared](const PublishCall& record, const std::string& key,
+                             DurationMs limit_ms) {
+    return publish_record(*shared, record, key, limit_ms);
+  };
   return context;
 }
 
@@ -29,7 +35,7 @@ void start_waiting(Self self) {
     const auto me = caf::actor_cast<effect_gateway_actor>(self);
     // Monitored, not linked: its death is an answer, not ours.
     const caf::actor runner = spawn_io(self->system(), Threading::own_thread, step_runner, shared,
-                                       context_of(*state.environment), me);
+                                       context_of(state.environment), me);
     self->monitor(runner);
     state.live.emplace(runner.address(), std::move(task));
   }
@@ -102,10 +108,6 @@ EffectTask step_task(const LiveShard& shard, std::int64_t shard_number, const Ru
   order.what = *expanded;
   order.secrets = playbook->secrets;
   return task;
-}
-
-bool touches_outside(const Step& step) {
-  return !step.run.empty() || !step.http.empty();
 }
 
 void take_started(Self self, const CommittedRecord& committed, const RunStarted& started) {
@@ -182,7 +184,8 @@ void take(Self self, const CommittedRecord& committed) {
     } else if (const auto* probe = std::get_if<ProbeRequested>(&event.body)) {
       take_probe(self, committed, *probe);
     } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-      shard->second.intents.erase(outcome->action_id);
+      // A run in doubt may still have to be verified, once a person has said that it happened.
+      if (!outcome->awaits_answer) shard->second.intents.erase(outcome->action_id);
     } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
       const bool over = finished->result == "dry_run" || finished->result == "precondition_failed";
       if (over) shard->second.intents.erase(finished->action_id);
@@ -240,7 +243,7 @@ void adopt(Self self, const AdoptShard& adopt) {
   for (const RunRow& run : adopt.runs) shard.intents[run.intent.action_id] = run.intent;
   state.shards[adopt.shard] = shard;
   // First the fence: from here on no start of an earlier owner may begin on this machine.
-  const Result<void> fenced = raise_fence(context_of(*state.environment), adopt.shard, adopt.epoch);
+  const Result<void> fenced = raise_fence(context_of(state.environment), adopt.shard, adopt.epoch);
   if (!fenced) spdlog::error("shard {}: {}", adopt.shard, fenced.error().context);
   for (const RunRow& run : adopt.runs) {
     if (run.phase != "started" || run.due_ms > 0) continue;

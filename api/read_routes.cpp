@@ -147,6 +147,10 @@ void runs(const ApiContext& context, const ApiRequest& request, Respond respond)
   respond_list(model(context).runs(request.parameter("state")), request, respond);
 }
 
+void run(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  respond_one(model(context).run(request.id), request, respond);
+}
+
 void playbooks(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
   const auto settings = context.settings();
   Json list = Json::array();

@@ -54,6 +54,7 @@ void incident(const ApiContext& context, const ApiRequest& request, Respond resp
 void proposals(const ApiContext& context, const ApiRequest& request, Respond respond);
 void proposal(const ApiContext& context, const ApiRequest& request, Respond respond);
 void runs(const ApiContext& context, const ApiRequest& request, Respond respond);
+void run(const ApiContext& context, const ApiRequest& request, Respond respond);
 void playbooks(const ApiContext& context, const ApiRequest& request, Respond respond);
 void playbook(const ApiContext& context, const ApiRequest& request, Respond respond);
 void policies(const ApiContext& context, const ApiRequest& request, Respond respond);
@@ -71,6 +72,7 @@ void signals(const ApiContext& context, const ApiRequest& request, Respond respo
 void alertmanager(const ApiContext& context, const ApiRequest& request, Respond respond);
 void approve(const ApiContext& context, const ApiRequest& request, Respond respond);
 void deny(const ApiContext& context, const ApiRequest& request, Respond respond);
+void resolve(const ApiContext& context, const ApiRequest& request, Respond respond);
 void control(const ApiContext& context, const ApiRequest& request, Respond respond);
 }  // namespace write_routes
 

@@ -67,39 +67,61 @@ void append_control(const ApiContext& context, const ControlMessage& message,
       });
 }
 
-void answer(const ApiContext& context, const ApiRequest& request, const std::string& kind,
-            Respond respond) {
-  const std::optional<Json> proposal = context.environment().read_model->proposal(request.id);
-  std::optional<ApiResponse> refusal = no_answer_wanted(proposal, request.id);
-  if (refusal) return respond(std::move(*refusal));
-  ControlMessage message{.kind = kind, .target = request.id};
-  if (!request.body.empty()) {
-    const Result<Json> body = parse_json(request.body);
-    if (!body || !body->is_object() ||
-        (body->contains("reason") && !(*body)["reason"].is_string())) {
-      return respond(problem(400, "BAD_BODY", "the body must be {\"reason\":\"…\"}"));
-    }
-    message.reason = body->value("reason", "");
+// Only a run that waits for a person's answer takes one.
+std::optional<ApiResponse> no_resolution_wanted(const std::optional<Json>& run,
+                                                const std::string& id) {
+  if (!run) return problem(404, "NOT_FOUND", "no run has the id " + id);
+  if (run->value("awaits_answer", false)) return std::nullopt;
+  return problem(409, "NOT_IN_DOUBT",
+                 "run " + id + " is not in doubt; it is " + run->value("state", ""));
+}
+
+// The members that the body may have; empty where it is no such object.
+std::optional<Json> answer_body(const ApiRequest& request) {
+  if (request.body.empty()) return Json::object();
+  Result<Json> body = parse_json(request.body);
+  if (!body || !body->is_object()) return std::nullopt;
+  for (const char* name : {"reason", "outcome"}) {
+    if (body->contains(name) && !(*body)[name].is_string()) return std::nullopt;
   }
-  if (kind == "deny" && message.reason.empty()) {
-    return respond(problem(400, "REASON_REQUIRED", "a denial needs a reason"));
-  }
+  return std::move(*body);
+}
+
+// Signs with the caller's key, which must be on this machine, and puts the message on the bus.
+void sign_and_append(const ApiContext& context, const ApiRequest& request, ControlMessage message,
+                     const std::string& service, Respond respond) {
   const Result<SecretKey> key = load_secret(context.options.keys_dir, request.key->name);
   if (!key) {
     return respond(problem(403, "KEY_ELSEWHERE",
                            "the secret of key " + request.key->name +
                                " is not on this machine: sign the answer where it is, with "
                                "`selfheal " +
-                               kind + "`"));
+                               message.kind + "`"));
   }
-  message.content_hash = proposal->value("content_hash", "");
   message.time_ms = context.environment().now_ms();
   message.key_id = key->name;
   message.nonce = random_hex(16);
   const Result<std::string> signature = sign(key->secret_key, message.signed_text());
   if (!signature) return respond(problem(500, "NOT_SIGNED", "the key cannot sign"));
   message.signature = *signature;
-  append_control(context, message, proposal->value("service", ""), std::move(respond));
+  append_control(context, message, service, std::move(respond));
+}
+
+void answer(const ApiContext& context, const ApiRequest& request, const std::string& kind,
+            Respond respond) {
+  const std::optional<Json> proposal = context.environment().read_model->proposal(request.id);
+  std::optional<ApiResponse> refusal = no_answer_wanted(proposal, request.id);
+  if (refusal) return respond(std::move(*refusal));
+  const std::optional<Json> body = answer_body(request);
+  if (!body) return respond(problem(400, "BAD_BODY", "the body must be {\"reason\":\"…\"}"));
+  ControlMessage message{.kind = kind, .target = request.id};
+  message.reason = body->value("reason", "");
+  if (kind == "deny" && message.reason.empty()) {
+    return respond(problem(400, "REASON_REQUIRED", "a denial needs a reason"));
+  }
+  message.content_hash = proposal->value("content_hash", "");
+  sign_and_append(context, request, std::move(message), proposal->value("service", ""),
+                  std::move(respond));
 }
 
 std::string text_of(const Json& object, const char* name) {
@@ -168,10 +190,30 @@ void deny(const ApiContext& context, const ApiRequest& request, Respond respond)
   answer(context, request, "deny", std::move(respond));
 }
 
+void resolve(const ApiContext& context, const ApiRequest& request, Respond respond) {
+  const std::optional<Json> run = context.environment().read_model->run(request.id);
+  std::optional<ApiResponse> refusal = no_resolution_wanted(run, request.id);
+  if (refusal) return respond(std::move(*refusal));
+  const std::optional<Json> body = answer_body(request);
+  const std::string outcome = body ? body->value("outcome", "") : std::string();
+  if (outcome != "happened" && outcome != "not_happened") {
+    return respond(problem(400, "BAD_BODY",
+                           "the body must be {\"outcome\":\"happened\"} or "
+                           "{\"outcome\":\"not_happened\"}, with a reason if you like"));
+  }
+  ControlMessage message{.kind = "resolve", .target = request.id};
+  message.reason = body->value("reason", "");
+  message.body = outcome;
+  sign_and_append(context, request, std::move(message), run->value("service", ""),
+                  std::move(respond));
+}
+
 void control(const ApiContext& context, const ApiRequest& request, Respond respond) {
   const Result<ControlMessage> message = decode_control(request.body);
-  if (!message || (message->kind != "approve" && message->kind != "deny")) {
-    return respond(problem(400, "BAD_BODY", "the body must be a control message: approve or deny"));
+  const bool resolves = message && message->kind == "resolve";
+  if (!message || (message->kind != "approve" && message->kind != "deny" && !resolves)) {
+    return respond(
+        problem(400, "BAD_BODY", "the body must be a control message: approve, deny or resolve"));
   }
   const Result<std::vector<PublicKey>> keys = list_keys(context.options.keys_dir);
   if (!keys) return respond(problem(500, "NO_KEYS", keys.error().context));
@@ -186,10 +228,13 @@ void control(const ApiContext& context, const ApiRequest& request, Respond respo
   if (!may_approve(key->role)) {
     return respond(problem(403, "ROLE_REQUIRED", "the key's role may not answer"));
   }
-  const std::optional<Json> proposal = context.environment().read_model->proposal(message->target);
-  std::optional<ApiResponse> refusal = no_answer_wanted(proposal, message->target);
+  const ReadModel& model = *context.environment().read_model;
+  const std::optional<Json> target =
+      resolves ? model.run(message->target) : model.proposal(message->target);
+  std::optional<ApiResponse> refusal = resolves ? no_resolution_wanted(target, message->target)
+                                                : no_answer_wanted(target, message->target);
   if (refusal) return respond(std::move(*refusal));
-  append_control(context, *message, proposal->value("service", ""), std::move(respond));
+  append_control(context, *message, target->value("service", ""), std::move(respond));
 }
 
 }  // namespace selfheal::write_routes

@@ -1,5 +1,6 @@
-// `selfheal approve|deny`: answers a held proposal with a message signed here, so that the service
-// needs to trust neither the network nor itself with the caller's secret.
+// `selfheal approve|deny|resolve`: answers a held proposal, or says of a run in doubt whether its
+// effect has happened, with a message signed here, so that the service needs to trust neither the
+// network nor itself with the caller's secret.
 #include <chrono>
 #include <future>
 #include <thread>
@@ -20,14 +21,16 @@ struct AnswerOptions {
   std::string kind;
   std::string id;
   std::string reason;
+  std::string outcome;  // of resolve: happened or not_happened
   std::int64_t wait_seconds = 10;
   bool no_wait = false;
 };
 
 Result<ControlMessage> signed_answer(const AnswerOptions& options, const SecretKey& key,
-                                     const Json& proposal) {
+                                     const Json& target) {
   ControlMessage message{.kind = options.kind, .target = options.id, .reason = options.reason};
-  message.content_hash = proposal.value("content_hash", "");
+  message.body = options.outcome;
+  if (options.kind != "resolve") message.content_hash = target.value("content_hash", "");
   message.time_ms = wall_clock_ms();
   message.key_id = key.name;
   message.nonce = random_hex(16);
@@ -81,6 +84,17 @@ std::string refusal_of(const HttpClient& client, const ControlMessage& message) 
   return reason;
 }
 
+// What is answered: a proposal, or a run in doubt.
+std::string path_of(const AnswerOptions& options) {
+  const std::string list = options.kind == "resolve" ? "/api/runs/" : "/api/proposals/";
+  return list + percent_encoded(options.id);
+}
+
+bool waits_for_answer(const AnswerOptions& options, const Json& target) {
+  return options.kind == "resolve" ? target.value("awaits_answer", false)
+                                   : target.value("state", "") == "held";
+}
+
 void tell(const AnswerOptions& options, const Json& verdict) {
   if (options.source.json) return print_line(verdict);
   std::cout << options.id << ": " << verdict.value("state", "");
@@ -88,34 +102,48 @@ void tell(const AnswerOptions& options, const Json& verdict) {
   std::cout << (reason.empty() ? "" : ", " + reason) << "\n";
 }
 
-Exit await_verdict(const AnswerOptions& options, const HttpClient& client,
-                   const ControlMessage& message) {
+// The target waits no longer; did_not_hold where that was somebody else's doing.
+Exit tell_end(const AnswerOptions& options, const Json& target) {
+  const std::string state = target.value("state", "");
+  if (options.kind == "resolve") {
+    tell(options, {{"run", options.id},
+                   {"state", state},
+                   {"answer", target.value("answer", "")},
+                   {"answered_by", target.value("answered_by", "")},
+                   {"outcome", target.value("outcome", "")},
+                   {"reason", target.value("reason", "")}});
+    return target.value("answer", "") == options.outcome ? Exit::done : Exit::did_not_hold;
+  }
+  tell(options, {{"proposal", options.id},
+                 {"state", state},
+                 {"verdict", target.value("verdict", "")},
+                 {"approved_by", target.value("approved_by", "")},
+                 {"reason", target.value("reason", "")}});
+  // Held no longer, and not as was asked: it expired or another answer came first.
+  const bool was_denied = target.value("verdict", "") == "denied";
+  return was_denied == (options.kind == "deny") ? Exit::done : Exit::did_not_hold;
+}
+
+Exit await_end(const AnswerOptions& options, const HttpClient& client,
+               const ControlMessage& message) {
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(options.wait_seconds);
   while (std::chrono::steady_clock::now() < until) {
-    const Result<Json> proposal = client.get_json("/api/proposals/" + percent_encoded(options.id));
-    if (!proposal) return fail(proposal.error());
-    const std::string state = proposal->value("state", "");
-    if (state != "held") {
-      tell(options, {{"proposal", options.id},
-                     {"state", state},
-                     {"verdict", proposal->value("verdict", "")},
-                     {"approved_by", proposal->value("approved_by", "")},
-                     {"reason", proposal->value("reason", "")}});
-      // Held no longer, and not as was asked: it expired or another answer came first.
-      const bool was_denied = proposal->value("verdict", "") == "denied";
-      return was_denied == (options.kind == "deny") ? Exit::done : Exit::did_not_hold;
-    }
+    const Result<Json> target = client.get_json(path_of(options));
+    if (!target) return fail(target.error());
+    if (!waits_for_answer(options, *target)) return tell_end(options, *target);
     const std::string refusal = refusal_of(client, message);
     if (!refusal.empty()) return fail({ErrorCode::refused, "refused: " + refusal});
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
+  const std::string list = options.kind == "resolve" ? "runs" : "proposals";
   return fail({ErrorCode::unavailable,
                "the answer is on the bus and no shard has decided on it "
-               "yet; look with: selfheal proposals show " +
-                   options.id});
+               "yet; look with: selfheal " +
+                   list + " show " + options.id});
 }
 
 Exit answer(const AnswerOptions& options) {
+  const std::string what = options.kind == "resolve" ? "run" : "proposal";
   const Result<LoadedConfig> loaded = load(options.source.config);
   if (!loaded) return fail(loaded.error());
   const ServiceConfig& config = loaded->config;
@@ -123,23 +151,23 @@ Exit answer(const AnswerOptions& options) {
   if (!key) return fail(key.error());
   const Result<HttpClient> client = open_client(options.source, config);
   if (!client) return fail(client.error());
-  const Result<Json> proposal = client->get_json("/api/proposals/" + percent_encoded(options.id));
-  if (!proposal) {
-    if (proposal.error().code != ErrorCode::not_found) return fail(proposal.error());
-    return fail({ErrorCode::refused, "no proposal has the id " + options.id});
+  const Result<Json> target = client->get_json(path_of(options));
+  if (!target) {
+    if (target.error().code != ErrorCode::not_found) return fail(target.error());
+    return fail({ErrorCode::refused, "no " + what + " has the id " + options.id});
   }
-  const std::string state = proposal->value("state", "");
-  if (state != "held") {
-    return fail({ErrorCode::refused, options.id + " waits for no answer; it is " + state});
+  if (!waits_for_answer(options, *target)) {
+    return fail({ErrorCode::refused,
+                 options.id + " waits for no answer; it is " + target->value("state", "")});
   }
-  const Result<ControlMessage> message = signed_answer(options, *key, *proposal);
+  const Result<ControlMessage> message = signed_answer(options, *key, *target);
   if (!message) return fail(message.error());
   const Result<void> sent = config.bus.kind == "kafka"
-                                ? publish(config, proposal->value("service", ""), *message)
+                                ? publish(config, target->value("service", ""), *message)
                                 : post(*client, *message);
   if (!sent) return fail(sent.error());
-  if (!options.no_wait) return await_verdict(options, *client, *message);
-  tell(options, {{"proposal", options.id}, {"state", "sent"}});
+  if (!options.no_wait) return await_end(options, *client, *message);
+  tell(options, {{what, options.id}, {"state", "sent"}});
   return Exit::done;
 }
 
@@ -149,13 +177,20 @@ void add_answer(CLI::App& application, Action& action, const std::string& kind,
   auto options = std::make_shared<AnswerOptions>();
   options->kind = kind;
   add_client_options(*command, options->source);
-  command->add_option("id", options->id, "The proposal")->required();
+  const bool resolves = kind == "resolve";
+  command->add_option("id", options->id, resolves ? "The run in doubt" : "The proposal")
+      ->required();
+  if (resolves) {
+    command->add_option("--outcome", options->outcome, "What was found outside")
+        ->required()
+        ->check(CLI::IsMember({"happened", "not_happened"}));
+  }
   CLI::Option* reason = command->add_option("--reason", options->reason, "Kept with the decision");
   if (kind == "deny") reason->required();
-  command->add_option("--wait-seconds", options->wait_seconds, "How long to wait for the verdict")
+  command->add_option("--wait-seconds", options->wait_seconds, "How long to wait for the decision")
       ->capture_default_str();
   command->add_flag("--no-wait", options->no_wait, "Only send the answer");
-  command->add_flag("--json", options->source.json, "The verdict as one JSON object");
+  command->add_flag("--json", options->source.json, "The decision as one JSON object");
   command->callback([&action, options] { action = [options] { return answer(*options); }; });
 }
 
@@ -164,6 +199,8 @@ void add_answer(CLI::App& application, Action& action, const std::string& kind,
 void add_answer_commands(CLI::App& application, Action& action) {
   add_answer(application, action, "approve", "Lets a held proposal run, as it was proposed");
   add_answer(application, action, "deny", "Ends a held proposal without a run");
+  add_answer(application, action, "resolve",
+             "Says of a run in doubt whether its effect has happened");
 }
 
 }  // namespace selfheal

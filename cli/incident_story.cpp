@@ -148,6 +148,11 @@ const std::map<std::string, Tell>& tellers() {
        [](const Json& data) {
          return "run       " + text(data, "result") + behind_colon(text(data, "reason"));
        }},
+      {"doubt_resolved",
+       [](const Json& data) {
+         return "answered  " + text(data, "action_id") + " " + text(data, "answer") + ", says " +
+                text(data, "by") + behind_colon(text(data, "reason"));
+       }},
       {"rollback_requested",
        [](const Json& data) {
          return "undo      asked for" + behind_colon(text(data, "reason")) +

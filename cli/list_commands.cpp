@@ -127,14 +127,15 @@ Exit show_fleet(const ListOptions& options) {
 }
 
 // What is wrong with one playbook file; empty where nothing is.
-std::string finding(const std::string& file) {
+std::string finding(const std::string& file, const std::string& topics_prefix) {
   const Result<Playbook> playbook = read_yaml_file<Playbook>(file);
   if (!playbook) return playbook.error().context;
   const std::string stem = std::filesystem::path(file).stem().string();
   if (playbook->name != stem) {
     return file + ": the playbook is named '" + playbook->name + "', its file '" + stem + "'";
   }
-  const Result<void> valid = validate_playbook(*playbook);
+  Result<void> valid = validate_playbook(*playbook);
+  if (valid) valid = validate_publish_topics(*playbook, topics_prefix);
   return valid ? std::string() : valid.error().within(file).context;
 }
 
@@ -154,9 +155,9 @@ Result<std::vector<std::string>> playbook_files(const std::string& place) {
 
 Exit lint(const ListOptions& options) {
   std::vector<std::string> places = options.files;
+  const Result<LoadedConfig> loaded = load(options.source.config);
+  if (!loaded) return fail(loaded.error());
   if (places.empty()) {
-    const Result<LoadedConfig> loaded = load(options.source.config);
-    if (!loaded) return fail(loaded.error());
     places = {loaded->config.playbooks_dir};
     if (places[0].empty()) return fail({ErrorCode::not_found, "no playbooks_dir is configured"});
   }
@@ -166,7 +167,7 @@ Exit lint(const ListOptions& options) {
     const Result<std::vector<std::string>> files = playbook_files(place);
     if (!files) return fail(files.error());
     for (const std::string& file : *files) {
-      const std::string found = finding(file);
+      const std::string found = finding(file, loaded->config.topics.prefix);
       ++checked;
       if (!found.empty()) ++findings;
       if (options.source.json) {
@@ -252,7 +253,9 @@ void add_list_commands(CLI::App& application, Action& action) {
                 {"PLAYBOOK", "playbook"},
                 {"MODE", "mode"},
                 {"STATE", "state"},
-                {"OUTCOME", "outcome"}}});
+                {"OUTCOME", "outcome"},
+                {"IN DOUBT SINCE", "in_doubt_since_ms"}},
+               true});
   add_listing(application, action,
               {"breakers",
                "Circuit breakers: which playbook is left alone, and until when",

@@ -31,7 +31,7 @@ Result<std::vector<std::string>> playbook_files(const std::string& directory) {
 
 // A name that differs from the file's would hide which file to mend, and let two files claim one
 // name.
-Result<Playbook> read_playbook(const std::string& file) {
+Result<Playbook> read_playbook(const std::string& file, const std::string& topics_prefix) {
   Result<Playbook> playbook = read_yaml_file<Playbook>(file);
   if (!playbook) return playbook;
   const std::string stem = fs::path(file).stem().string();
@@ -41,6 +41,8 @@ Result<Playbook> read_playbook(const std::string& file) {
   }
   const Result<void> valid = validate_playbook(*playbook);
   if (!valid) return valid.error().within(file);
+  const Result<void> elsewhere = validate_publish_topics(*playbook, topics_prefix);
+  if (!elsewhere) return elsewhere.error().within(file);
   return playbook;
 }
 
@@ -89,7 +91,7 @@ Result<Settings> build_settings(const ServiceConfig& config) {
     const Result<std::vector<std::string>> files = playbook_files(config.playbooks_dir);
     if (!files) return files.error();
     for (const std::string& file : *files) {
-      Result<Playbook> playbook = read_playbook(file);
+      Result<Playbook> playbook = read_playbook(file, config.topics.prefix);
       if (!playbook) return playbook.error();
       settings.playbooks.push_back(std::move(*playbook));
     }

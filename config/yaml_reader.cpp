@@ -6,6 +6,7 @@
 
 #include "config/time_zones.hpp"
 #include "decision/approver/policies.hpp"
+#include "decision/systemd_unit.hpp"
 
 namespace selfheal {
 namespace {
@@ -240,7 +241,19 @@ Result<void> check_time_zone(const YamlNode& window, const Place& place) {
                              place.inside("time_zone").path);
 }
 
-// A `systemd` step is a `run` step that need not be spelt out.
+// What stands for the unit's name while its variables have no values.
+std::string without_variables(std::string_view text) {
+  std::string name;
+  for (std::size_t open = text.find("{{"); open != std::string_view::npos; open = text.find("{{")) {
+    const std::size_t close = text.find("}}", open);
+    if (close == std::string_view::npos) break;
+    name += std::string(text.substr(0, open)) + "x";
+    text.remove_prefix(close + 2);
+  }
+  return name + std::string(text);
+}
+
+// A `systemd` step is a `run` step that need not be spelt out; see decision/systemd_unit.hpp.
 Result<YamlNode> step_form(const YamlNode& node, const Place& place) {
   const YamlNode* const systemd = node.find("systemd");
   if (systemd == nullptr) return node;
@@ -261,11 +274,16 @@ Result<YamlNode> step_form(const YamlNode& node, const Place& place) {
                                          ".action' is '" + unit.action + "'; did you mean '" +
                                          nearest_name(unit.action, actions) + "'?"};
   }
+  const Result<void> named = check_unit_name(without_variables(unit.unit));
+  if (!named) {
+    return named.error().within(yaml_place(place.file, systemd->line) + ": '" + inside.path +
+                                ".unit'");
+  }
   YamlNode argv;
   argv.kind = YamlNode::Kind::list;
   // "--": a unit whose name comes from a signal must not become an option.
   for (const std::string& word :
-       {std::string("/usr/bin/systemctl"), unit.action, std::string("--"), unit.unit}) {
+       {std::string("systemctl"), unit.action, std::string("--"), unit.unit}) {
     argv.items.push_back(scalar_node(word, systemd->line));
   }
   YamlNode run;

@@ -25,9 +25,11 @@ struct SystemdUnit {
   Duration timeout{60000};
   static constexpr auto fields() {
     return std::tuple{
-        field("unit", &SystemdUnit::unit, "name of the unit"),
+        field("unit", &SystemdUnit::unit,
+              "name of the unit: letters, digits and `:_.\\@-`; no pattern and no path"),
         field("action", &SystemdUnit::action,
-              "start, stop, restart, try-restart, reload, reload-or-restart, kill, reset-failed"),
+              "start, stop, restart, try-restart, reload, reload-or-restart, kill, reset-failed; "
+              "afterwards the unit's state is read back and must be what the action promises"),
         field("timeout", &SystemdUnit::timeout, "systemctl is killed after this time; at most 1h")};
   }
 };

@@ -183,7 +183,8 @@ Result<std::string> expand_field(const char* name, std::string_view text,
   const std::string_view field_name = name;
   constexpr bool has_url = std::is_same_v<T, HttpCall> || std::is_same_v<T, PromqlQuery>;
   if (has_url && field_name == "url") return expand_url(text, variables);
-  const bool is_body = std::is_same_v<T, HttpCall> && field_name == "body";
+  const bool is_body = (std::is_same_v<T, HttpCall> && field_name == "body") ||
+                       (std::is_same_v<T, PublishCall> && field_name == "value");
   if (is_body && is_json_body(text)) return expand_json(text, variables);
   if (std::is_same_v<T, PromqlQuery>) return expand_spelt(text, variables, escaped_for_promql);
   return expand(text, variables);
@@ -271,6 +272,18 @@ const char* kind_of(const Step& step) {
   if (!step.publish.empty()) return "publish";
   if (!step.wait_for.empty()) return "wait_for";
   return "wait";
+}
+
+bool touches_outside(const Step& step) {
+  return !step.run.empty() || !step.http.empty() || !step.publish.empty();
+}
+
+Result<void> check_publish_topic(const PublishCall& record, const std::string& prefix) {
+  const bool is_ours = record.topic == prefix || record.topic.starts_with(prefix + ".");
+  if (!is_ours || record.topic == prefix + ".signals") return {};
+  return Error{ErrorCode::invalid, "publish.topic '" + record.topic +
+                                       "' is selfheal's own; of these only " + prefix +
+                                       ".signals may be written to"};
 }
 
 std::string playbook_hash(const Playbook& playbook) {

@@ -81,15 +81,21 @@ struct TcpTarget {
   bool operator==(const TcpTarget&) const = default;
 };
 
-// A record for another service, written with the action id in its headers.
+// A record for another service, written with the action id in its headers. Kafka delivers it at
+// least once: its readers leave out what they have seen by the header Idempotency-Key.
 struct PublishCall {
   std::string topic;
   std::string key;
   std::string value;
+  std::map<std::string, std::string> headers;
   static constexpr auto fields() {
-    return std::tuple{field("topic", &PublishCall::topic, "full name of the topic"),
-                      field("key", &PublishCall::key, "key of the record"),
-                      field("value", &PublishCall::value, "the record as it is")};
+    return std::tuple{
+        field("topic", &PublishCall::topic,
+              "full name of a topic that exists; of selfheal's own only the one for signals"),
+        field("key", &PublishCall::key, "key of the record; it chooses the partition"),
+        field("value", &PublishCall::value,
+              "the record as it is; in JSON a value stays within its quotes"),
+        field("headers", &PublishCall::headers, "sent beside Idempotency-Key")};
   }
   bool operator==(const PublishCall&) const = default;
 };
@@ -155,6 +161,18 @@ struct Step {
 
 // run, http, publish, wait or wait_for.
 const char* kind_of(const Step& step);
+
+// Whether the step has an effect outside, which the effect gateway carries out once its start is
+// committed. All others are timers and probes of the runner.
+bool touches_outside(const Step& step);
+
+// For a record to be on the bus for good, and for the question where it goes; beyond the time after
+// which the bus gives a record up, so that what was begun is known to have ended.
+constexpr DurationMs publish_limit_ms = 30 * one_second_ms;
+
+// What keeps a publish step from writing where only selfheal may: nobody publishes into a journal.
+// `prefix` is that of selfheal's topics.
+Result<void> check_publish_topic(const PublishCall& record, const std::string& prefix);
 
 struct Scope {
   std::vector<std::string> services = {"*"};  // names, or prefixes that end in *

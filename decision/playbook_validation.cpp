@@ -2,6 +2,7 @@
 // same mistake found in the middle of a run costs an incident.
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "decision/settings.hpp"
 #include "topics/json_codec.hpp"
@@ -23,13 +24,18 @@ bool is_one_of(std::string_view value, std::initializer_list<std::string_view> a
   return std::ranges::find(allowed, value) != allowed.end();
 }
 
-// Also the name of a file, so no separators.
-bool is_name(const std::string& name) {
-  return !name.empty() && name.size() <= name_bytes_max && name.front() != '.' &&
+// Letters, digits, '_', '-' and '.', as names of files and of topics are made of.
+bool is_plain_name(const std::string& name, std::size_t bytes_max) {
+  return !name.empty() && name.size() <= bytes_max && name.front() != '.' &&
          std::ranges::all_of(name, [](char each) {
            return (each >= 'a' && each <= 'z') || (each >= 'A' && each <= 'Z') ||
                   (each >= '0' && each <= '9') || each == '_' || each == '-' || each == '.';
          });
+}
+
+// Also the name of a file, so no separators.
+bool is_name(const std::string& name) {
+  return is_plain_name(name, name_bytes_max);
 }
 
 // A step without an end would hold its target for ever; an hour is longer than any repair.
@@ -172,6 +178,25 @@ Checked check_conditions(const std::vector<Condition>& conditions, const char* l
   return {};
 }
 
+// A variable would let whoever sends a signal choose what is written to.
+Checked check_publish(const PublishCall& record) {
+  constexpr std::size_t topic_bytes_max = 249;  // Kafka's own limit
+  if (!is_plain_name(record.topic, topic_bytes_max)) {
+    return invalid("publish.topic must be a topic's full name without variables, not '" +
+                   record.topic + "'");
+  }
+  for (const auto& [name, value] : record.headers) {
+    std::string lower = name;
+    std::ranges::transform(lower, lower.begin(), [](char each) {
+      return each >= 'A' && each <= 'Z' ? static_cast<char>(each - 'A' + 'a') : each;
+    });
+    if (name.empty() || lower == "idempotency-key") {
+      return invalid("publish.headers: '" + name + "' cannot be given; selfheal sets the key");
+    }
+  }
+  return {};
+}
+
 Checked check_step_kind(const Step& step) {
   if (!step.run.empty()) return check_program(step.run[0]);
   if (!step.http.empty()) return check_http(step.http[0]);
@@ -179,10 +204,7 @@ Checked check_step_kind(const Step& step) {
     const Checked done = check_condition(step.wait_for[0]);
     return done ? done : done.error().within("wait_for");
   }
-  if (!step.publish.empty()) {
-    // Read, so that the message can say so: a start that nothing carries out must not be approved.
-    return invalid("steps of kind publish cannot be carried out yet; use http or run");
-  }
+  if (!step.publish.empty()) return check_publish(step.publish[0]);
   return check_timeout("wait", step.wait);
 }
 
@@ -211,6 +233,22 @@ Checked check_step(const Step& step) {
   return done ? done : done.error().within("rollback");
 }
 
+// The steps of a run share its key, so a reader would take the second record for the first again.
+Checked check_publish_twice(const Playbook& playbook) {
+  std::set<std::string> topics;
+  std::set<std::string> rollback_topics;
+  const auto is_second = [](const Step& step, std::set<std::string>& seen) {
+    return !step.publish.empty() && !seen.insert(step.publish[0].topic).second;
+  };
+  for (const Step& step : playbook.steps) {
+    const bool undoes = !step.rollback.empty();
+    if (is_second(step, topics) || (undoes && is_second(step.rollback[0], rollback_topics))) {
+      return invalid("two steps publish to one topic; they would carry the same Idempotency-Key");
+    }
+  }
+  return {};
+}
+
 Checked check_parts(const Playbook& playbook) {
   for (std::size_t i = 0; i < playbook.steps.size(); ++i) {
     const Step& step = playbook.steps[i];
@@ -219,6 +257,7 @@ Checked check_parts(const Playbook& playbook) {
     return done.error().within(step.name.empty() ? "step " + std::to_string(i + 1)
                                                  : "step '" + step.name + "'");
   }
+  if (Checked done = check_publish_twice(playbook); !done) return done;
   if (Checked done = check_conditions(playbook.preconditions, "preconditions"); !done) return done;
   if (Checked done = check_conditions(playbook.probe, "probe"); !done) return done;
   return check_conditions(playbook.verify, "verify");
@@ -262,6 +301,18 @@ Result<void> validate_playbook(const Playbook& playbook) {
   }
   Checked done = check_header(playbook);
   if (done) done = check_parts(playbook);
+  return done ? done : done.error().within("playbook '" + playbook.name + "'");
+}
+
+Result<void> validate_publish_topics(const Playbook& playbook, const std::string& prefix) {
+  Checked done;
+  const auto take = [&](const Step& step) {
+    if (done && !step.publish.empty()) done = check_publish_topic(step.publish[0], prefix);
+  };
+  for (const Step& step : playbook.steps) {
+    take(step);
+    if (!step.rollback.empty()) take(step.rollback[0]);
+  }
   return done ? done : done.error().within("playbook '" + playbook.name + "'");
 }
 

@@ -336,6 +336,8 @@ Result<void> validate(const Settings& settings);
 
 // The parts of validate(), for a loader that knows which file a part came from.
 Result<void> validate_playbook(const Playbook& playbook);
+// Apart, because only the configuration knows the prefix of selfheal's topics.
+Result<void> validate_publish_topics(const Playbook& playbook, const std::string& prefix);
 Result<void> validate_policies(const std::vector<Policy>& policies);
 Result<void> validate_graph(const GraphSettings& graph);
 

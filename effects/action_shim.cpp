@@ -2,30 +2,27 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <thread>
 
-#include "base/hash.hpp"
+#include "decision/systemd_unit.hpp"
 #include "effects/action_files.hpp"
 #include "effects/http_caller.hpp"
 #include "effects/order_codec.hpp"
 #include "effects/program_runner.hpp"
 #include "effects/secrets.hpp"
+#include "effects/start_once.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-// A result travels through the journal to every replica: long outputs stay out of it.
-constexpr std::size_t excerpt_bytes_max = 2048;
 
 // A session of its own: neither a closed terminal nor a stop of the service ends a begun effect.
 void detach_from_parent() {
@@ -55,24 +52,51 @@ Result<std::string> read_order() {
   }
 }
 
-// Tests end the process here, as a power cut would: no handler, no destructor.
-void reach(const char* point, const EffectContext& context) {
-  const char* const wanted = std::getenv("SELF_HEAL_SHIM_FAILPOINT");
-  if (wanted != nullptr && std::strcmp(wanted, point) == 0) kill(getpid(), SIGKILL);
-  if (context.failpoint) context.failpoint(point);
+// Asks systemd what became of the unit, until it is settled. Empty where it is as promised; `told`
+// is what was read last.
+std::string why_not_as_promised(const UnitOrder& unit,
+                                const std::map<std::string, std::string>& environment,
+                                Clock::time_point deadline, std::string& told) {
+  constexpr std::chrono::milliseconds pause{200};
+  constexpr DurationMs look_ms_max = 5 * one_second_ms;
+  constexpr DurationMs look_ms_min = one_second_ms;
+  Program show;
+  show.argv = {unit.program, "show", "--property=ActiveState,SubState,Result", "--", unit.unit};
+  while (true) {
+    const DurationMs left_ms =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const ProgramEnd end =
+        run_program(show, environment, {.limit_ms = std::clamp(left_ms, look_ms_min, look_ms_max)});
+    const std::string failed = unit.unit + ": its state cannot be read back";
+    if (!end.began) return failed + ": " + end.failure;
+    if (end.exit_code != 0) {
+      return failed + ": systemctl show ended with " + std::to_string(end.exit_code);
+    }
+    const Result<UnitState> state = parse_unit_state(end.output.scrubbed({}));
+    if (!state) return failed + ": " + state.error().context;
+    told = unit.unit + " is " + describe(*state);
+    switch (judge_unit(unit.action, *state)) {
+      case UnitPromise::kept:
+        return {};
+      case UnitPromise::broken:
+        return told + " after " + unit.action;
+      case UnitPromise::pending:
+        break;
+    }
+    if (Clock::now() + pause > deadline) return told + " still, after " + unit.action;
+    std::this_thread::sleep_for(pause);
+  }
 }
 
-TimeMs now_ms(const EffectContext& context) {
-  if (context.now_ms) return context.now_ms();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-// The effect's output, as the result may carry it.
-void set_output(StepResult& result, const std::string& scrubbed) {
-  result.output_hash = to_hex(sha256(scrubbed));
-  result.output = excerpt(scrubbed, excerpt_bytes_max);
+// Into the output: the state in the end, before what systemctl itself said.
+void read_back(const UnitOrder& unit, const std::map<std::string, std::string>& environment,
+               Clock::time_point deadline, const Secrets& secrets, StepResult& result) {
+  std::string told;
+  const std::string wrong = why_not_as_promised(unit, environment, deadline, told);
+  if (!wrong.empty() && result.status == "ok") result.status = "failed";
+  OutputCapture output;
+  output.take((wrong.empty() ? told : wrong) + "\n" + result.output);
+  set_output(result, output.scrubbed(secrets));
 }
 
 StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_descriptor) {
@@ -85,6 +109,8 @@ StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_des
   environment["SELF_HEAL_ATTEMPT"] = std::to_string(order.attempt);
   environment["SELF_HEAL_INCIDENT_ID"] = order.incident_id;
   environment["SELF_HEAL_SERVICE"] = order.service;
+  const Clock::time_point deadline =
+      Clock::now() + std::chrono::milliseconds(effect_limit_ms(order));
   const ProgramEnd end = run_program(program, environment,
                                      {.limit_ms = effect_limit_ms(order),
                                       .kept_descriptor = lock_descriptor,
@@ -95,15 +121,16 @@ StepResult run_step(const StepOrder& order, const Secrets& secrets, int lock_des
   if (!end.began || end.exit_code != 0) result.status = "failed";
   if (end.timed_out) result.status = "timeout";
   set_output(result, end.began ? end.output.scrubbed(secrets) : scrub(end.failure, secrets));
+  if (const std::optional<UnitOrder> unit = unit_order_of(program)) {
+    read_back(*unit, environment, deadline, secrets, result);
+  }
   return result;
 }
 
 StepResult call_step(const StepOrder& order, const Secrets& secrets) {
   const HttpCall& call = order.what.http[0];
-  // Attempts share the key: a target that has seen one of them answers the next the same way. So do
-  // the steps of a run; undoing is another action.
-  const std::string key = order.action_id + (order.rollback ? "-rollback" : "");
-  const HttpAnswer answer = call_http(call, {{"Idempotency-Key", key}}, effect_limit_ms(order));
+  const HttpAnswer answer =
+      call_http(call, {{"Idempotency-Key", idempotency_key(order)}}, effect_limit_ms(order));
   const std::string wrong = why_unexpected(call, answer);
   StepResult result = result_of(order, wrong.empty() ? "ok" : "failed", "");
   if (answer.outcome == HttpOutcome::unknown) result.status = "in_doubt";
@@ -117,93 +144,23 @@ StepResult call_step(const StepOrder& order, const Secrets& secrets) {
   return result;
 }
 
-StepResult have_effect(const StepOrder& order, const Secrets& secrets, int lock_descriptor) {
-  const Clock::time_point began = Clock::now();
-  StepResult result = order.what.run.empty() ? call_step(order, secrets)
-                                             : run_step(order, secrets, lock_descriptor);
-  result.took_ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began).count();
-  return result;
-}
-
-// Empty once the lock is ours; else the answer that somebody else's run gave.
-std::optional<StepResult> wait_for_lock(ActionFiles& files, const StepOrder& order) {
-  constexpr std::chrono::milliseconds pause{20};
-  // The holder may need its whole limit and the seconds in which its program may end by itself.
-  constexpr std::chrono::milliseconds margin{3000};
-  const Clock::time_point deadline =
-      Clock::now() + std::chrono::milliseconds(effect_limit_ms(order)) + margin;
-  while (true) {
-    const Result<bool> locked = files.try_lock();
-    if (!locked) return result_of(order, "failed", locked.error().context + "; nothing ran");
-    // Even without the lock: a daemon of the step may hold it long after the result is there.
-    const Result<std::optional<StepResult>> result = files.result();
-    if (!result) return result_of(order, "in_doubt", result.error().context);
-    if (result->has_value()) return **result;
-    if (*locked) return std::nullopt;
-    if (Clock::now() > deadline) {
-      return result_of(order, "in_doubt", "it is still running after its time limit");
-    }
-    std::this_thread::sleep_for(pause);
-  }
-}
-
-// Steps 4 to 6. Empty where the effect may begin now: `started` is on the disk.
-std::optional<StepResult> begin(ActionFiles& files, const ShimOrder& shim_order,
-                                const EffectContext& context) {
-  const StepOrder& order = shim_order.order;
-  // Held until this function returns, so that no raised fence comes between check and mark.
-  Result<Fence> fence = Fence::lock(shim_order.actions_folder, order.shard);
-  if (!fence) return result_of(order, "failed", fence.error().context + "; nothing ran");
-  if (fence->epoch() > order.epoch) {
-    return result_of(order, "fenced",
-                     "epoch " + std::to_string(order.epoch) + " is over, the fence is at " +
-                         std::to_string(fence->epoch()) + "; nothing ran");
-  }
-  const Result<void> raised = fence->raise(order.epoch);
-  if (!raised) return result_of(order, "failed", raised.error().context + "; nothing ran");
-  // Asked after the waits for both locks: only the moment of the mark counts.
-  const TimeMs now = now_ms(context);
-  if (now > order.valid_until_ms) {
-    return result_of(order, "expired",
-                     "it was to begin by " + format_rfc3339(order.valid_until_ms) + ", now it is " +
-                         format_rfc3339(now) + "; nothing ran");
-  }
-  const Result<void> marked = files.mark_started(now);
-  if (!marked) return result_of(order, "failed", marked.error().context + "; nothing ran");
-  return std::nullopt;
-}
-
-StepResult obey(const ShimOrder& shim_order, const EffectContext& context) {
+StepResult obey(const ShimOrder& shim_order, EffectContext context) {
   const StepOrder& order = shim_order.order;
   if (order.what.run.size() + order.what.http.size() != 1) {
     return result_of(order, "failed", "the step has neither one run nor one http; nothing ran");
   }
-  Result<ActionFiles> files = ActionFiles::open(shim_order.actions_folder, order);
-  if (!files) return result_of(order, "failed", files.error().context);
-  if (std::optional<StepResult> other = wait_for_lock(*files, order)) return *other;
-  if (files->started()) return result_of(order, "in_doubt", "it was begun and nobody saw it end");
-  // Before the mark: a missing secret is a clear failure, not a doubt.
-  const Result<Secrets> secrets = read_secrets(shim_order.secrets_folder, order.secrets);
-  std::optional<StepResult> refusal;
-  if (!secrets) {
-    refusal = result_of(order, "failed", secrets.error().context + "; nothing ran");
-  } else {
-    refusal = begin(*files, shim_order, context);
+  // Before anything is marked: its variables have their values only now.
+  if (!order.what.run.empty()) {
+    const std::optional<UnitOrder> unit = unit_order_of(order.what.run[0]);
+    const Result<void> named = unit ? check_unit_name(unit->unit) : Result<void>();
+    if (!named) return result_of(order, "failed", named.error().context + "; nothing ran");
   }
-  if (refusal) {
-    // An answer that was given stays the answer, whoever asks later and whatever has changed.
-    // Where that cannot be written, nothing has begun either.
-    [[maybe_unused]] const Result<void> written = files->write_result(*refusal);
-    return *refusal;
-  }
-  reach("after_started", context);
-  const StepResult result = have_effect(order, *secrets, files->lock_descriptor());
-  reach("after_effect", context);
-  // Where the disk fails now, the answer still goes to whoever waits; the files say in doubt.
-  const Result<void> written = files->write_result(result);
-  if (written) reach("after_result", context);
-  return result;
+  context.actions_folder = shim_order.actions_folder;
+  context.secrets_folder = shim_order.secrets_folder;
+  return start_once(order, context, [&](const Secrets& secrets, int lock_descriptor) {
+    return order.what.run.empty() ? call_step(order, secrets)
+                                  : run_step(order, secrets, lock_descriptor);
+  });
 }
 
 }  // namespace

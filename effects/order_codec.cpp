@@ -74,6 +74,7 @@ DurationMs effect_limit_ms(const StepOrder& order) {
   DurationMs limit_ms = 0;
   if (!order.what.run.empty()) limit_ms = order.what.run[0].timeout.ms;
   if (!order.what.http.empty()) limit_ms = order.what.http[0].timeout.ms;
+  if (!order.what.publish.empty()) limit_ms = publish_limit_ms;
   if (limit_ms <= 0) limit_ms = default_limit_ms;
   return order.runtime_limit_ms > 0 ? std::min(limit_ms, order.runtime_limit_ms) : limit_ms;
 }

@@ -21,6 +21,7 @@
 #include "effects/order_codec.hpp"
 #include "effects/posix_file.hpp"
 #include "effects/program_runner.hpp"
+#include "effects/start_once.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -158,9 +159,27 @@ StepResult conclude(const StepOrder& order, const ShimAnswer& answer,
 
 }  // namespace
 
+namespace {
+
+StepResult publish(const StepOrder& order, const EffectContext& context) {
+  if (!context.publish) return result_of(order, "failed", "there is no bus here; nothing ran");
+  return start_once(order, context, [&](const Secrets&, int) {
+    const PublishEnd end =
+        context.publish(order.what.publish[0], idempotency_key(order), effect_limit_ms(order));
+    StepResult result = result_of(order, "in_doubt", "");
+    if (end.kind == PublishEnd::Kind::stored) result.status = "ok";
+    if (end.kind == PublishEnd::Kind::refused) result.status = "failed";
+    set_output(result, end.detail);
+    return result;
+  });
+}
+
+}  // namespace
+
 StepResult carry_out(const StepOrder& order, const EffectContext& context) {
   const Result<void> checked = check_order(order);
   if (!checked) return result_of(order, "failed", checked.error().context);
+  if (!order.what.publish.empty()) return publish(order, context);
   const Result<std::string> text =
       encode_shim_order({order, context.actions_folder, context.secrets_folder});
   if (!text) return result_of(order, "failed", text.error().context);

@@ -13,7 +13,9 @@
 //   6 started   created exclusively, file and folder synced
 //   7 the effect, with its time limit; at the limit its whole process group is killed
 //   8 result    written aside, synced, renamed, folder synced
-// Whoever follows this order runs a start at most once.
+// Whoever follows this order runs a start at most once. An `http` step goes the same way. A
+// `publish` step follows it inside the service, which has the bus: it dies with the service, and
+// the files then say that it was begun.
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,11 +27,24 @@
 
 namespace selfheal {
 
+// What became of a record that was handed to the bus.
+struct PublishEnd {
+  // refused: it is not there and never will be. unknown: the bus has not said that it is stored.
+  enum class Kind : std::uint8_t { stored, refused, unknown };
+  Kind kind = Kind::unknown;
+  std::string detail;  // for people
+};
+
 struct EffectContext {
   std::string actions_folder;
   std::string secrets_folder;  // one file a secret
   std::string program;         // this executable: `program effect-shim` is the shim
   std::function<TimeMs()> now_ms;
+  // Writes a record with that key among its headers and waits for the bus's word, at most
+  // `limit_ms`. Empty in the shim, which has no bus.
+  std::function<PublishEnd(const PublishCall& record, const std::string& idempotency_key,
+                           DurationMs limit_ms)>
+      publish;
   // Tests end the process at a named point: before_spawn, after_started, after_effect,
   // after_result.
   std::function<void(const char* point)> failpoint = [](const char*) {};

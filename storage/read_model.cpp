@@ -44,6 +44,22 @@ std::optional<Json> found(const std::map<std::string, Json>& documents, const st
   return at->second;
 }
 
+// What a person needs who has to find out whether a step had its effect.
+void tell_doubt(Json& run, TimeMs since_ms) {
+  run["awaits_answer"] = true;
+  run["in_doubt_since_ms"] = since_ms;
+  std::string target = text_at(run, "service");
+  if (const std::string id = text_at(run, "resource_id"); !id.empty()) {
+    target += ", " + text_at(run, "resource_kind") + " " + id;
+  }
+  run["look_at"] = "whether step '" + text_at(run, "step_name") + "' of playbook " +
+                   text_at(run, "playbook") + " had its effect on " + target +
+                   " (effect: " + text_at(run, "effect") +
+                   "; its target knows it by the key or SELF_HEAL_ACTION_ID " + text_at(run, "id") +
+                   "); then: selfheal resolve " + text_at(run, "id") +
+                   " --outcome happened|not_happened --reason T";
+}
+
 // The state an incident is in after an event; empty where the event does not change it.
 std::string incident_state(const EventBody& body) {
   if (std::holds_alternative<IncidentOpened>(body)) return "open";
@@ -57,6 +73,9 @@ std::string incident_state(const EventBody& body) {
     return finished->result == "succeeded" ? "verifying" : finished->result;
   }
   if (const auto* outcome = std::get_if<Outcome>(&body)) return outcome->result;
+  if (const auto* resolved = std::get_if<DoubtResolved>(&body)) {
+    return resolved->answer == "happened" ? "verifying" : "";
+  }
   if (std::holds_alternative<Escalated>(body)) return "escalated";
   if (std::holds_alternative<IncidentClosed>(body)) return "closed";
   return {};
@@ -104,27 +123,33 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
       timeline.push_back(std::move(entry));
     }
   }
-  const auto proposal_state = [&](const std::string& id, const char* state) -> Json& {
-    Json& proposal = document(proposals_, "proposal", id);
-    proposal["state"] = state;
-    proposal["updated_ms"] = at_ms;
-    return proposal;
-  };
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
-    Json& row = proposal_state(proposal->proposal_id, "proposed");
+    Json& row = proposal_in(proposal->proposal_id, "proposed", at_ms);
     merge(row, *proposal);
     row["opened_ms"] = at_ms;
   } else if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
     const char* state = verdict->verdict == "approved"
                             ? "approved"
                             : (verdict->verdict == "denied" ? "denied" : "held");
-    merge(proposal_state(verdict->proposal_id, state), *verdict);
-  } else if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
+    merge(proposal_in(verdict->proposal_id, state, at_ms), *verdict);
+  } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
+    const std::string id = learned->service + "/" + learned->code + "/" + learned->playbook;
+    merge(document(learned_, "learned", id), *learned);
+  } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
+    apply_breaker(record, *changed);
+  } else {
+    apply_run_event(at_ms, event);
+    apply_lock(record, event);
+  }
+}
+
+void ReadModel::apply_run_event(TimeMs at_ms, const Event& event) {
+  if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     Json& run = document(runs_, "run", intent->action_id);
     merge(run, *intent);
     run["state"] = "running";
     run["opened_ms"] = at_ms;
-    proposal_state(intent->proposal_id, "running");
+    proposal_in(intent->proposal_id, "running", at_ms);
   } else if (const auto* started = std::get_if<RunStarted>(&event.body)) {
     Json& run = document(runs_, "run", started->action_id);
     run["step"] = started->step;
@@ -137,22 +162,28 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
     Json& run = document(runs_, "run", finished->action_id);
     run["state"] = finished->result;
     run["reason"] = finished->reason;
-    proposal_state(finished->proposal_id, finished->result.c_str());
+    proposal_in(finished->proposal_id, finished->result, at_ms);
+    if (finished->awaits_answer) tell_doubt(run, at_ms);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     Json& run = document(runs_, "run", outcome->action_id);
     run["outcome"] = outcome->result;
     run["reason"] = outcome->reason;
+    run["awaits_answer"] = outcome->awaits_answer;
     if (outcome->result == "rolled_back" || outcome->result == "in_doubt") {
       run["state"] = outcome->result;
     }
     run["seconds_to_recover"] = outcome->seconds_to_recover;
-  } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
-    const std::string id = learned->service + "/" + learned->code + "/" + learned->playbook;
-    merge(document(learned_, "learned", id), *learned);
-  } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
-    apply_breaker(record, *changed);
-  } else {
-    apply_lock(record, event);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    Json& run = document(runs_, "run", resolved->action_id);
+    const bool happened = resolved->answer == "happened";
+    run["state"] = happened ? "succeeded" : "not_happened";
+    run["awaits_answer"] = false;
+    run["answer"] = resolved->answer;
+    run["answered_by"] = resolved->by;
+    run["answered_ms"] = at_ms;
+    run["answer_reason"] = resolved->reason;
+    run.erase("look_at");
+    proposal_in(resolved->proposal_id, happened ? "succeeded" : "not_happened", at_ms);
   }
 }
 
@@ -182,6 +213,13 @@ void ReadModel::apply_lock(const JournalRecord& record, const Event& event) {
       erased_.push_back(rows_of_model + "lock/" + freed->action_id);
     }
   }
+}
+
+Json& ReadModel::proposal_in(const std::string& id, const std::string& state, TimeMs at_ms) {
+  Json& proposal = document(proposals_, "proposal", id);
+  proposal["state"] = state;
+  proposal["updated_ms"] = at_ms;
+  return proposal;
 }
 
 void ReadModel::apply_breaker(const JournalRecord& record, const BreakerChanged& changed) {
@@ -285,6 +323,11 @@ std::optional<Json> ReadModel::proposal(const std::string& id) const {
 std::vector<Json> ReadModel::runs(const std::string& state) const {
   const std::shared_lock lock(mutex_);
   return listed(runs_, state);
+}
+
+std::optional<Json> ReadModel::run(const std::string& id) const {
+  const std::shared_lock lock(mutex_);
+  return found(runs_, id);
 }
 
 std::vector<Json> ReadModel::breakers(const std::string& state) const {

@@ -35,6 +35,7 @@ class ReadModel {
   std::vector<Json> proposals(const std::string& state = {}) const;
   std::optional<Json> proposal(const std::string& id) const;
   std::vector<Json> runs(const std::string& state = {}) const;
+  std::optional<Json> run(const std::string& id) const;
   // Circuit breakers that have counted a failure, by shard, playbook and resource kind.
   std::vector<Json> breakers(const std::string& state = {}) const;
   // Locks of the fleet: held, or waited for.
@@ -64,6 +65,8 @@ class ReadModel {
                  const std::string& id);
   void apply_event(const JournalRecord& record, std::int64_t k, const Event& event);
   void apply_lock(const JournalRecord& record, const Event& event);
+  void apply_run_event(TimeMs at_ms, const Event& event);
+  Json& proposal_in(const std::string& id, const std::string& state, TimeMs at_ms);
   void apply_breaker(const JournalRecord& record, const BreakerChanged& changed);
   std::map<std::string, Json>& documents_of(const std::string& kind);
   void drop_old();

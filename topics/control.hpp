@@ -10,6 +10,7 @@
 namespace selfheal {
 
 // kind: approve, deny        `target` a proposal id, `content_hash` what exactly is approved
+//       resolve              `target` an action id in doubt, `body` happened or not_happened
 //       forward              `body` NDJSON of signals
 //       lock_request, lock_release, lock_grant, lock_wait
 //                            `body` the event (lock_events.hpp) that the message tells of

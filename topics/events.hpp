@@ -17,8 +17,9 @@ using EventBody =
                  ApprovalRequested, ApprovalAnswered, ControlRefused, RunIntent, RunStarted,
                  StepFinished, RunFinished, ProbeRequested, RollbackRequested, RolledBack, Outcome,
                  Learned, Escalated, IncidentNoted, IncidentClosed, DeadLettered, Forwarded,
-                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged, LockRequested,
-                 LockAwaited, LockAcquired, LockReleased, LockGranted, LockQueued, LockFreed>;
+                 ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged, DoubtResolved,
+                 LockRequested, LockAwaited, LockAcquired, LockReleased, LockGranted, LockQueued,
+                 LockFreed>;
 
 // A decision: a body and where it belongs. Its id is "<shard>/<seq>/<k>", k counting from 0 in its
 // batch.

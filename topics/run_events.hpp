@@ -201,7 +201,7 @@ struct StepFinished {
   bool operator==(const StepFinished&) const = default;
 };
 
-// All steps ended.
+// All steps ended, or nobody can say whether one had its effect.
 struct RunFinished {
   static constexpr const char* kName = "run_finished";
   std::string action_id;
@@ -209,11 +209,16 @@ struct RunFinished {
   std::string incident_id;
   std::string result;  // succeeded, failed, in_doubt, dry_run, precondition_failed
   std::string reason;
+  // In doubt, and kept for a person's answer. Journals of fold version 2 and before ended such runs
+  // for good.
+  bool awaits_answer = false;
   static constexpr auto fields() {
     return std::tuple{field("action_id", &RunFinished::action_id),
                       field("proposal_id", &RunFinished::proposal_id),
                       field("incident_id", &RunFinished::incident_id),
-                      field("result", &RunFinished::result), field("reason", &RunFinished::reason)};
+                      field("result", &RunFinished::result),
+                      field("reason", &RunFinished::reason),
+                      field("awaits_answer", &RunFinished::awaits_answer)};
   }
   bool operator==(const RunFinished&) const = default;
 };
@@ -280,6 +285,8 @@ struct Outcome {
   bool proactive = false;
   std::string approved_by;
   std::vector<CheckResult> conditions;
+  bool awaits_answer = false;  // in_doubt: another outcome follows a person's answer
+  std::string answer;          // happened or not_happened, where a person ended the doubt
   static constexpr auto fields() {
     return std::tuple{field("action_id", &Outcome::action_id),
                       field("proposal_id", &Outcome::proposal_id),
@@ -292,9 +299,35 @@ struct Outcome {
                       field("seconds_to_recover", &Outcome::seconds_to_recover),
                       field("proactive", &Outcome::proactive),
                       field("approved_by", &Outcome::approved_by),
-                      field("conditions", &Outcome::conditions)};
+                      field("conditions", &Outcome::conditions),
+                      field("awaits_answer", &Outcome::awaits_answer),
+                      field("answer", &Outcome::answer)};
   }
   bool operator==(const Outcome&) const = default;
+};
+
+// A person said, with a signed message, whether the effect that a run left in doubt has happened.
+struct DoubtResolved {
+  static constexpr const char* kName = "doubt_resolved";
+  std::string action_id;
+  std::string proposal_id;
+  std::string incident_id;
+  std::string answer;  // happened or not_happened
+  std::string by;      // the key's name
+  std::string reason;
+  std::string nonce;
+  std::int64_t said_ms = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("action_id", &DoubtResolved::action_id),
+                      field("proposal_id", &DoubtResolved::proposal_id),
+                      field("incident_id", &DoubtResolved::incident_id),
+                      field("answer", &DoubtResolved::answer),
+                      field("by", &DoubtResolved::by),
+                      field("reason", &DoubtResolved::reason),
+                      field("nonce", &DoubtResolved::nonce),
+                      field("said_ms", &DoubtResolved::said_ms)};
+  }
+  bool operator==(const DoubtResolved&) const = default;
 };
 
 // A circuit breaker counted a failure, opened, let one run try, or closed.

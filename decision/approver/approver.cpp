@@ -69,6 +69,7 @@ Approver::Approver()
     : held_("approver/held/"),
       rates_("approver/rate/"),
       active_("approver/active/"),
+      doubts_("approver/doubt/"),
       nonces_("approver/nonce/"),
       starts_("approver/starts/"),
       observed_("approver") {}
@@ -78,6 +79,7 @@ void Approver::save(PageSink& sink) {
   rates_.save(sink);
   breakers_.save(sink);
   active_.save(sink);
+  doubts_.save(sink);
   nonces_.save(sink);
   starts_.save(sink);
   observed_.save(sink);
@@ -86,8 +88,8 @@ void Approver::save(PageSink& sink) {
 bool Approver::load(std::string_view page_key, std::string_view value) {
   return held_.load(page_key, value) || rates_.load(page_key, value) ||
          breakers_.load(page_key, value) || active_.load(page_key, value) ||
-         nonces_.load(page_key, value) || starts_.load(page_key, value) ||
-         observed_.load(page_key, value);
+         doubts_.load(page_key, value) || nonces_.load(page_key, value) ||
+         starts_.load(page_key, value) || observed_.load(page_key, value);
 }
 
 TimeMs Approver::next_due_ms() const {
@@ -102,6 +104,28 @@ TimeMs Approver::next_due_ms() const {
 }
 
 // --- evolve -------------------------------------------------------------------------------------
+
+void Approver::on_outcome(const Outcome& outcome, const EventPlace& place) {
+  const ActiveRun* run = active_.find(outcome.action_id);
+  if (run == nullptr) return;
+  if (outcome.awaits_answer) {
+    doubts_.put(outcome.action_id,
+                {outcome.service, outcome.proposal_id, outcome.incident_id, run->breaker});
+  }
+  breakers_.on_outcome(run->breaker, outcome, place, settings().breaker);
+  active_.erase(outcome.action_id);
+}
+
+void Approver::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
+  nonces_.at(resolved.nonce).until_ms = place.tick_ms + nonce_kept_ms;
+  const DoubtRow* doubt = doubts_.find(resolved.action_id);
+  if (doubt == nullptr) return;
+  // It is verified like any other run. What has not happened tells the breaker nothing.
+  if (resolved.answer == "happened") {
+    active_.put(resolved.action_id, {doubt->service, doubt->breaker, place.tick_ms});
+  }
+  doubts_.erase(resolved.action_id);
+}
 
 void Approver::evolve(const Event& event, const EventPlace& place) {
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
@@ -140,10 +164,9 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
       active_.erase(finished->action_id);
     }
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    const ActiveRun* run = active_.find(outcome->action_id);
-    if (run == nullptr) return;
-    breakers_.on_outcome(run->breaker, *outcome, place, settings().breaker);
-    active_.erase(outcome->action_id);
+    on_outcome(*outcome, place);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    on_resolved(*resolved, place);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     std::vector<std::string> gone;
     for (const auto& [id, held] : held_.rows()) {
@@ -334,6 +357,8 @@ void Approver::take_controls(Token& token) {
       refuse(token, control, control.unreadable);
     } else if (control.message.kind == "approve" || control.message.kind == "deny") {
       take_answer(token, control);
+    } else if (control.message.kind == "resolve") {
+      take_resolution(token, control);
     } else if (!is_for_another_stage(control.message.kind)) {
       refuse(token, control, "unknown kind of control message");
     }
@@ -375,6 +400,22 @@ void Approver::take_answer(Token& token, const ControlInput& control) {
   verdict.content_hash = held.content_hash;
   verdict.mode = settings().mode;
   emit(token, {proposal.service, proposal.incident_id, id, verdict});
+}
+
+void Approver::take_resolution(Token& token, const ControlInput& control) {
+  const ControlMessage& message = control.message;
+  const std::string refusal = why_refused(token, message);
+  if (!refusal.empty()) return refuse(token, control, refusal);
+  if (message.body != "happened" && message.body != "not_happened") {
+    return refuse(token, control, "the outcome is neither happened nor not_happened");
+  }
+  const DoubtRow* found = doubts_.find(message.target);
+  if (found == nullptr) return refuse(token, control, "no run of that id is in doubt");
+  const DoubtRow doubt = *found;
+  DoubtResolved resolved{message.target, doubt.proposal_id, doubt.incident_id, message.body,
+                         message.key_id, message.reason,    message.nonce,     message.time_ms};
+  emit(token, {doubt.service, doubt.incident_id, "control:" + std::to_string(control.offset),
+               std::move(resolved)});
 }
 
 void Approver::move_held(Token& token) {

@@ -49,6 +49,20 @@ struct ActiveRun {
   bool operator==(const ActiveRun&) const = default;
 };
 
+// A run that a person has to say of whether its effect has happened.
+struct DoubtRow {
+  std::string service;
+  std::string proposal_id;
+  std::string incident_id;
+  std::string breaker;
+  static constexpr auto fields() {
+    return std::tuple{
+        field("service", &DoubtRow::service), field("proposal_id", &DoubtRow::proposal_id),
+        field("incident_id", &DoubtRow::incident_id), field("breaker", &DoubtRow::breaker)};
+  }
+  bool operator==(const DoubtRow&) const = default;
+};
+
 struct NonceRow {
   TimeMs until_ms = 0;
   static constexpr auto fields() { return std::tuple{field("until_ms", &NonceRow::until_ms)}; }
@@ -79,6 +93,9 @@ class Approver : public Stage {
   void check_preconditions(const Token& token, const Proposal& proposal, Verdict& verdict) const;
   void take_controls(Token& token);
   void take_answer(Token& token, const ControlInput& control);
+  void take_resolution(Token& token, const ControlInput& control);
+  void on_outcome(const Outcome& outcome, const EventPlace& place);
+  void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
   std::string why_refused(const Token& token, const ControlMessage& message) const;
   void refuse(Token& token, const ControlInput& control, const std::string& reason);
   void tell_breakers(Token& token);
@@ -89,6 +106,7 @@ class Approver : public Stage {
   Table<RateRow> rates_;      // by service
   Breakers breakers_;
   Table<ActiveRun> active_;  // by action id
+  Table<DoubtRow> doubts_;   // by action id, until a person answers
   Table<NonceRow> nonces_;   // of the last hour
   Table<RateRow> starts_;    // one row: run intents of the last minute
   ObservedValues observed_;

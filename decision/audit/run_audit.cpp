@@ -107,6 +107,15 @@ void RunAudit::take_run_event(const std::string& place, const Event& event) {
     if (run == runs_.end()) return violate(9, place, outcome->action_id + " ends without a run");
     if (run->second.ended) violate(9, place, outcome->action_id + " ends twice");
     run->second.ended = true;
+    if (outcome->awaits_answer) doubtful_.insert(outcome->action_id);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    if (doubtful_.erase(resolved->action_id) == 0) {
+      violate(9, place, resolved->action_id + " is answered without being in doubt");
+    }
+    // It ends once more, by what the verification finds.
+    if (const auto run = runs_.find(resolved->action_id); run != runs_.end()) {
+      run->second.ended = false;
+    }
   }
 }
 

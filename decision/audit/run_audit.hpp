@@ -55,6 +55,7 @@ class RunAudit {
   std::map<std::string, std::string> approved_;  // proposal -> content hash
   std::map<std::string, std::string> answered_;  // proposal -> who
   std::map<std::string, Run> runs_;              // by action id
+  std::set<std::string> doubtful_;               // action ids that wait for a person's answer
   std::set<std::string> started_;                // start keys
   std::set<std::string> finished_;
   std::map<std::string, std::string> open_incidents_;  // -> place

@@ -27,10 +27,15 @@ void Learner::evolve(const Event& event, const EventPlace&) {
     if (verdict->verdict == "denied") choices_.erase(verdict->proposal_id);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
     const bool taught = finished->result == "succeeded" || finished->result == "failed";
-    if (!taught) choices_.erase(finished->proposal_id);
+    if (!taught && !finished->awaits_answer) choices_.erase(finished->proposal_id);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    // Kept until it is learnt in the same cut; in doubt teaches nothing.
-    if (outcome->result == "in_doubt") choices_.erase(outcome->proposal_id);
+    // Kept until it is learnt in the same cut; in doubt teaches nothing until a person answers.
+    if (outcome->result == "in_doubt" && !outcome->awaits_answer) {
+      choices_.erase(outcome->proposal_id);
+    }
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    // What was never done says nothing about what it would have helped.
+    if (resolved->answer != "happened") choices_.erase(resolved->proposal_id);
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     learn_from(posteriors_, *learned);
     changed_arms_.insert({learned->service, learned->code, learned->playbook});

@@ -33,6 +33,7 @@ std::int64_t retries_of(const Step& step, const std::string& effect) {
 DurationMs runtime_limit_of(const Step& step) {
   if (!step.run.empty()) return step.run[0].timeout.ms;
   if (!step.http.empty()) return step.http[0].timeout.ms;
+  if (!step.publish.empty()) return publish_limit_ms;
   return 0;
 }
 
@@ -119,7 +120,7 @@ void Runner::on_started(const RunStarted& started, const EventPlace& place) {
   run->due_ms = 0;
   const Step* step = current_step(*run);
   if (step == nullptr) return;
-  if (step->run.empty() && step->http.empty()) {
+  if (!touches_outside(*step)) {
     run->due_ms = place.tick_ms + (step->wait_for.empty() ? step->wait.ms : 0);
   }
 }
@@ -192,7 +193,8 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
   } else if (const auto* acquired = std::get_if<LockAcquired>(&event.body)) {
     if (RunRow* run = runs_.edit(acquired->action_id)) run->due_ms = place.tick_ms;
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    runs_.erase(outcome->action_id);
+    // Kept in doubt: what a person says may still lead to a verification and its rollback.
+    if (!outcome->awaits_answer) runs_.erase(outcome->action_id);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     observed_.forget_service(closed->service);
   }
@@ -340,7 +342,7 @@ void Runner::move_due(Token& token, const std::string& action_id) {
   const Step* step = current_step(*run);
   if (step == nullptr) return;
   if (!step->wait_for.empty()) return look_at_wait_for(token, action_id, step->wait_for[0]);
-  if (step->run.empty() && step->http.empty() && run->due_ms <= token.cut.tick_ms) {
+  if (!touches_outside(*step) && run->due_ms <= token.cut.tick_ms) {
     StepResult waited{.action_id = action_id, .attempt = run->attempt, .step = run->step};
     waited.status = "ok";
     waited.took_ms = token.cut.tick_ms - run->started_ms;
@@ -439,13 +441,13 @@ void Runner::start_step(Token& token, const std::string& action_id) {
                      .epoch = token.facts.epoch,
                      .valid_until_ms = token.cut.tick_ms + settings().run.start_valid.ms,
                      .runtime_limit_ms = runtime_limit_of(*step)};
-  const bool outside = !step->run.empty() || !step->http.empty();
+  const bool outside = touches_outside(*step);
   const TimeMs last_ms = started.valid_until_ms + started.runtime_limit_ms;
   if (outside && run.intent.mode != "dry_run" && !locks_.covers(action_id, last_ms)) {
     return ask_for_lock(token, action_id, started);
   }
   emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, started});
-  const bool waits = step->run.empty() && step->http.empty();
+  const bool waits = !touches_outside(*step);
   if (waits && step->wait_for.empty() && step->wait.ms == 0) move_due(token, action_id);
 }
 
@@ -462,7 +464,8 @@ void Runner::finish_run(Token& token, const std::string& action_id, const std::s
                        .proposal_id = run.intent.proposal_id,
                        .incident_id = run.intent.incident_id,
                        .result = result,
-                       .reason = reason};
+                       .reason = reason,
+                       .awaits_answer = result == "in_doubt"};
   if (run.intent.mode == "dry_run" && result == "succeeded") {
     finished.result = "dry_run";
     finished.reason = "dry run: the effect was left out";

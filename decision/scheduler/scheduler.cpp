@@ -84,7 +84,9 @@ TimeMs Scheduler::next_due_ms() const {
     if (row.phase == "open" || row.phase == "recovered" || row.phase == "failing") {
       due_ms = std::min(due_ms, row.due_ms);
     }
-    if (row.phase == "settled") due_ms = std::min(due_ms, row.last_evidence_ms + quiet_ms_max);
+    if (row.phase == "settled" && row.doubtful_action.empty()) {
+      due_ms = std::min(due_ms, row.last_evidence_ms + quiet_ms_max);
+    }
   }
   return due_ms;
 }
@@ -184,6 +186,15 @@ void Scheduler::on_run_finished(const RunFinished& finished, const EventPlace& p
 
 void Scheduler::on_outcome(const Outcome& outcome, const EventPlace& place) {
   IncidentRow* row = incidents_.edit(outcome.incident_id);
+  if (outcome.answer == "not_happened") {
+    // Nothing was tried: no failure to wait for, and the same playbook may be chosen again.
+    if (row == nullptr) return;
+    row->phase = "open";
+    row->reason = outcome.reason;
+    row->due_ms = place.tick_ms;
+    row->last_evidence_ms = place.tick_ms;
+    return;
+  }
   IssueRow& issue = issues_.at(subject_key(outcome.service, outcome.code));
   const LimitSettings& limits = settings().limits;
   if (place.tick_ms - issue.last_ms > limits.backoff_reset.ms) issue = {};
@@ -205,11 +216,22 @@ void Scheduler::on_outcome(const Outcome& outcome, const EventPlace& place) {
     row->phase = "recovered";
   } else if (outcome.result == "in_doubt") {
     row->phase = "failing";
+    if (outcome.awaits_answer) row->doubtful_action = outcome.action_id;
   } else {
     row->phase = "open";
     row->failed_playbooks.push_back(outcome.playbook);
     row->due_ms = issue.next_allowed_ms;
   }
+}
+
+void Scheduler::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
+  IncidentRow* row = incidents_.edit(resolved.incident_id);
+  if (row == nullptr || row->doubtful_action != resolved.action_id) return;
+  row->doubtful_action.clear();
+  row->last_evidence_ms = place.tick_ms;
+  row->settled_by.clear();
+  // Until the verification has an outcome, which for an effect that never happened is at once.
+  row->phase = "running";
 }
 
 void Scheduler::on_learned(const Learned& learned) {
@@ -237,6 +259,8 @@ void Scheduler::evolve(const Event& event, const EventPlace& place) {
     on_run_finished(*finished, place);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     on_outcome(*outcome, place);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    on_resolved(*resolved, place);
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     on_learned(*learned);
   } else if (const auto* escalated = std::get_if<Escalated>(&event.body)) {
@@ -262,8 +286,8 @@ void Scheduler::decide(Token& token) {
   std::vector<std::string> due;
   for (const auto& [id, row] : incidents_.rows()) {
     const bool moves = row.phase == "open" || row.phase == "recovered" || row.phase == "failing";
-    const bool quiet =
-        row.phase == "settled" && row.last_evidence_ms + quiet_ms_max <= token.cut.tick_ms;
+    const bool quiet = row.phase == "settled" && row.doubtful_action.empty() &&
+                       row.last_evidence_ms + quiet_ms_max <= token.cut.tick_ms;
     if ((moves && row.due_ms <= token.cut.tick_ms) || quiet) due.push_back(id);
   }
   take_troubles(token);
@@ -344,7 +368,7 @@ void Scheduler::take_cleared(Token& token, const DiagnosisCleared& cleared,
   const IncidentRow& row = *incidents_.find(*id);
   // A run in progress is judged by its verification, not by the trouble going away meanwhile.
   const bool waiting = row.phase == "open" || row.phase == "proposed" || row.phase == "settled";
-  if (!waiting || !row.codes.empty()) return;
+  if (!waiting || !row.codes.empty() || !row.doubtful_action.empty()) return;
   close(token, std::string(*id),
         row.settled_by == "escalated" ? "escalated_and_cleared" : "cleared", cause);
 }
@@ -462,42 +486,6 @@ void Scheduler::propose(Token& token, const std::string& incident_id) {
   Proposal proposal = make_proposal(token, subject, arms, choice);
   proposal.decision_number = number;
   emit(token, {subject.opened.service, incident_id, "timer", proposal});
-}
-
-Proposal Scheduler::make_proposal(const Token& token, const IncidentRow& incident,
-                                  const std::vector<Arm>& arms, const Choice& choice) const {
-  const RankedArm& winner = choice.candidates[*choice.winner];
-  const Playbook& playbook = *find_playbook(settings(), winner.playbook);
-  const BlastRadius radius = graph_.blast_radius(incident.opened.service);
-  const Context context = context_of(token.cut.tick_ms, incident.proactive);
-  Proposal proposal{.proposal_id = token.name_of("prop", token.events.size()),
-                    .incident_id = incident.opened.incident_id,
-                    .playbook = winner.playbook,
-                    .playbook_hash = hash_of(playbook),
-                    .code = incident.opened.code,
-                    .service = incident.opened.service,
-                    .resource_kind = incident.opened.resource_kind,
-                    .resource_id = incident.opened.resource_id,
-                    .risk = playbook.risk,
-                    .impact = impact_of(playbook.risk, tier_of(incident.opened.service)),
-                    .explored = choice.explored,
-                    .unattended = choice.unattended,
-                    .blast_radius = {radius.count, radius.services, radius.known},
-                    .confidence = incident.confidence,
-                    .mean = winner.mean,
-                    .context_free_mean = arms[*choice.winner].belief.context_free_mean,
-                    .time_of_day = context.time_of_day,
-                    .load = context.load,
-                    .proactive = incident.proactive,
-                    .lead_deadline_ms = incident.lead_deadline_ms,
-                    .signal_time_ms = incident.opened.signal_time_ms,
-                    .labels = incident.opened.labels,
-                    .attempt = incident.attempts + 1};
-  for (const RankedArm& arm : choice.candidates) {
-    proposal.candidates.push_back({arm.playbook, arm.draw, arm.propensity, arm.alpha, arm.beta,
-                                   arm.mean, arm.eligible, arm.excluded});
-  }
-  return proposal;
 }
 
 }  // namespace selfheal

@@ -36,6 +36,7 @@ struct IncidentRow {
   bool proactive = false;  // still only predicted
   double confidence = 0;
   TimeMs lead_deadline_ms = 0;
+  std::string doubtful_action;  // waits for a person's answer; the incident stays open until then
   static constexpr auto fields() {
     return std::tuple{field("opened", &IncidentRow::opened),
                       field("phase", &IncidentRow::phase),
@@ -51,7 +52,8 @@ struct IncidentRow {
                       field("chosen", &IncidentRow::chosen),
                       field("proactive", &IncidentRow::proactive),
                       field("confidence", &IncidentRow::confidence),
-                      field("lead_deadline_ms", &IncidentRow::lead_deadline_ms)};
+                      field("lead_deadline_ms", &IncidentRow::lead_deadline_ms),
+                      field("doubtful_action", &IncidentRow::doubtful_action)};
   }
   bool operator==(const IncidentRow&) const = default;
 };
@@ -133,6 +135,7 @@ class Scheduler : public Stage {
   void on_verdict(const Verdict& verdict, const EventPlace& place);
   void on_run_finished(const RunFinished& finished, const EventPlace& place);
   void on_outcome(const Outcome& outcome, const EventPlace& place);
+  void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
   void on_learned(const Learned& learned);
   // The incident that waits for this proposal, or null.
   IncidentRow* edit_by_proposal(const std::string& proposal_id);

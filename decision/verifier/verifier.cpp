@@ -29,6 +29,24 @@ TimeMs Verifier::next_due_ms() const {
   return due_ms;
 }
 
+void Verifier::begin_watching(VerificationRow& row, TimeMs now_ms) const {
+  row.phase = "watching";
+  row.begun_ms = now_ms;
+  row.next_probe_ms = now_ms;
+  const Playbook* playbook = find_playbook(settings(), row.intent.playbook);
+  row.progress.assign(playbook != nullptr ? playbook->verify.size() : 0, {});
+}
+
+void Verifier::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
+  VerificationRow* row = rows_.edit(resolved.action_id);
+  if (row == nullptr) return;
+  row->answer = resolved.answer;
+  if (resolved.answer == "happened") return begin_watching(*row, place.tick_ms);
+  row->phase = "absent";
+  row->reason = resolved.by + " says that it has not happened" +
+                (resolved.reason.empty() ? "" : ": " + resolved.reason);
+}
+
 void Verifier::evolve(const Event& event, const EventPlace& place) {
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     VerificationRow row;
@@ -40,11 +58,7 @@ void Verifier::evolve(const Event& event, const EventPlace& place) {
     } else if (VerificationRow* row = rows_.edit(finished->action_id)) {
       row->reason = finished->reason;
       if (finished->result != "succeeded") return;
-      row->phase = "watching";
-      row->begun_ms = place.tick_ms;
-      row->next_probe_ms = place.tick_ms;
-      const Playbook* playbook = find_playbook(settings(), row->intent.playbook);
-      row->progress.assign(playbook != nullptr ? playbook->verify.size() : 0, {});
+      begin_watching(*row, place.tick_ms);
     }
   } else if (const auto* request = std::get_if<RollbackRequested>(&event.body)) {
     if (VerificationRow* row = rows_.edit(request->action_id)) {
@@ -53,7 +67,11 @@ void Verifier::evolve(const Event& event, const EventPlace& place) {
       row->conditions = request->conditions;
     }
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    rows_.erase(outcome->action_id);
+    VerificationRow* row = outcome->awaits_answer ? rows_.edit(outcome->action_id) : nullptr;
+    if (row != nullptr) row->phase = "doubtful";
+    if (row == nullptr) rows_.erase(outcome->action_id);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    on_resolved(*resolved, place);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     observed_.forget_service(closed->service);
   }
@@ -80,6 +98,11 @@ void Verifier::take_run_ends(Token& token) {
       const RunFinished run = *finished;
       if (run.result == "in_doubt") conclude(token, run.action_id, "in_doubt", run.reason);
       if (run.result == "failed") give_up(token, run.action_id, run.reason);
+    } else if (const auto* resolved = std::get_if<DoubtResolved>(&token.events[k].body)) {
+      const std::string action_id = resolved->action_id;
+      const VerificationRow* row = rows_.find(action_id);
+      if (row == nullptr || row->phase != "absent") continue;
+      conclude(token, action_id, "not_recovered", std::string(row->reason));
     } else if (const auto* undone = std::get_if<RolledBack>(&token.events[k].body)) {
       const RolledBack rolled_back = *undone;
       const VerificationRow* row = rows_.find(rolled_back.action_id);
@@ -201,7 +224,9 @@ void Verifier::conclude(Token& token, const std::string& action_id, const std::s
                   .reason = reason,
                   .proactive = row.intent.proactive,
                   .approved_by = row.intent.approved_by,
-                  .conditions = row.phase == "undoing" ? row.conditions : report(row)};
+                  .conditions = row.phase == "undoing" ? row.conditions : report(row),
+                  .awaits_answer = result == "in_doubt",
+                  .answer = row.answer};
   if (result == "recovered") {
     // The signal's time is its sender's, whose clock may run ahead of ours.
     const DurationMs took_ms =

@@ -24,7 +24,8 @@ struct ConditionProgress {
 };
 
 // phase: running (the run has not ended), watching (conditions are judged), undoing (a rollback was
-// asked for).
+// asked for), doubtful (a person has to say whether the effect has happened), absent (a person said
+// that it has not).
 struct VerificationRow {
   RunIntent intent;
   std::string phase = "running";
@@ -33,6 +34,7 @@ struct VerificationRow {
   TimeMs next_probe_ms = 0;
   std::string reason;
   std::vector<CheckResult> conditions;  // as they stood when a rollback was asked for
+  std::string answer;                   // of a person to the doubt
   static constexpr auto fields() {
     return std::tuple{field("intent", &VerificationRow::intent),
                       field("phase", &VerificationRow::phase),
@@ -40,7 +42,8 @@ struct VerificationRow {
                       field("progress", &VerificationRow::progress),
                       field("next_probe_ms", &VerificationRow::next_probe_ms),
                       field("reason", &VerificationRow::reason),
-                      field("conditions", &VerificationRow::conditions)};
+                      field("conditions", &VerificationRow::conditions),
+                      field("answer", &VerificationRow::answer)};
   }
   bool operator==(const VerificationRow&) const = default;
 };
@@ -61,6 +64,8 @@ class Verifier : public Stage {
   void decide(Token& token) override;
 
  private:
+  void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
+  void begin_watching(VerificationRow& row, TimeMs now_ms) const;
   void take_run_ends(Token& token);
   void take_probes(const Token& token);
   void judge(Token& token, const std::string& action_id);

@@ -293,6 +293,72 @@ TEST_F(ApiTest, ASignedAnswerNeedsNoTokenButAGoodSignature) {
   EXPECT_EQ(post("/api/control", encode_control(message)).status, 400);
 }
 
+TEST_F(ApiTest, ARunInDoubtIsListedAndTakesASignedAnswer) {
+  JournalRecord record;
+  record.seq = 1;
+  record.cut.tick_ms = test_time_ms;
+  const auto add = [&](EventBody body) {
+    record.events.push_back({"core.web", "inc-0-1-0", "timer", std::move(body)});
+  };
+  add(RunIntent{.action_id = "act-0-1-3",
+                .proposal_id = "prop-0-1-1",
+                .playbook = "restart_service",
+                .service = "core.web",
+                .effect = "neither"});
+  add(RunStarted{.action_id = "act-0-1-3", .attempt = 1, .step_name = "restart"});
+  environment->read_model->apply(record);
+  const std::string path = "/api/runs/act-0-1-3/resolve";
+  const std::map<std::string, std::string> headers = {{"x-confirmed", "yes"},
+                                                      {"authorization", bearer("operator")}};
+  EXPECT_EQ(json_of(post(path, R"({"outcome":"happened"})", headers))["code"], "NOT_IN_DOUBT");
+  record.seq = 2;
+  record.events.clear();
+  add(RunFinished{.action_id = "act-0-1-3",
+                  .proposal_id = "prop-0-1-1",
+                  .result = "in_doubt",
+                  .reason = "nobody saw it end",
+                  .awaits_answer = true});
+  environment->read_model->apply(record);
+  const Json listed = json_of(get("/api/runs?state=in_doubt"));
+  ASSERT_EQ(listed.size(), 1u);
+  EXPECT_EQ(listed[0]["in_doubt_since_ms"], test_time_ms);
+  EXPECT_EQ(listed[0]["effect"], "neither");
+  const Json shown = json_of(get("/api/runs/act-0-1-3"));
+  EXPECT_THAT(shown["look_at"].get<std::string>(),
+              HasSubstr("step 'restart' of playbook restart_service had its effect on core.web"));
+  EXPECT_EQ(get("/api/runs/none").status, 404);
+  EXPECT_EQ(json_of(post(path, "{}"))["code"], "CONFIRMATION_REQUIRED");
+  EXPECT_EQ(post(path, R"({"outcome":"perhaps"})", headers).status, 400);
+  EXPECT_EQ(post("/api/runs/none/resolve", R"({"outcome":"happened"})", headers).status, 404);
+  EXPECT_EQ(post(path, R"({"outcome":"happened"})",
+                 {{"x-confirmed", "yes"}, {"authorization", bearer("watcher")}})
+                .status,
+            403);
+  EXPECT_THAT(records("t.control"), SizeIs(0));
+  ASSERT_EQ(post(path, R"({"outcome":"happened","reason":"it is up"})", headers).status, 202);
+  const std::string text = records("t.control").at(0);
+  const auto message = decode_control(text.substr(text.find('{')));
+  ASSERT_TRUE(message);
+  EXPECT_EQ(message->kind, "resolve");
+  EXPECT_EQ(message->target, "act-0-1-3");
+  EXPECT_EQ(message->body, "happened");
+  EXPECT_EQ(message->reason, "it is up");
+  EXPECT_TRUE(verify(load_secret(keys_dir, "operator")->public_key, message->signed_text(),
+                     message->signature));
+  // The same message as the command line would send it.
+  EXPECT_EQ(post("/api/control", encode_control(*message)).status, 202);
+  record.seq = 3;
+  record.events.clear();
+  add(DoubtResolved{.action_id = "act-0-1-3",
+                    .proposal_id = "prop-0-1-1",
+                    .answer = "happened",
+                    .by = "operator",
+                    .reason = "it is up"});
+  environment->read_model->apply(record);
+  EXPECT_EQ(json_of(get("/api/runs/act-0-1-3"))["answered_by"], "operator");
+  EXPECT_EQ(post(path, R"({"outcome":"happened"})", headers).status, 409);
+}
+
 TEST_F(ApiTest, OffLoopbackEveryCallNeedsAToken) {
   context.loopback = false;
   for (const char* path : {"/api/incidents", "/api/audit", "/api/playbooks"}) {

@@ -14,159 +14,13 @@
 #include "actors/shard_restore.hpp"
 #include "base/signature.hpp"
 #include "storage/snapshot.hpp"
-#include "tests/simulation/simulated_owner.hpp"
+#include "tests/cli/honest_cluster.hpp"
 #include "tests/simulation/simulated_settings.hpp"
 #include "topics/event_codec.hpp"
 #include "topics/routing.hpp"
 
 namespace selfheal {
 namespace {
-
-using simulation::SharedWorld;
-using simulation::SimulatedOwner;
-
-constexpr TimeMs begin_ms = 1'800'000'000'000;
-constexpr std::int64_t partitions = 2;
-
-struct StoredRecord {
-  TopicPartition where;
-  TimeMs append_ms = 0;
-  NewRecord record;
-};
-
-Settings honest_settings() {
-  simulation::Dice dice(5);
-  Settings settings = simulation::settings_for(dice);
-  settings.mode = "execute";
-  settings.limits = {};
-  for (Playbook& playbook : settings.playbooks) {
-    playbook.auto_approve = playbook.name == "restart";
-    playbook.risk = playbook.auto_approve ? "low" : "moderate";
-    playbook.prior = {.mean = 0.9, .weight = 8};
-    if (playbook.name == "reboot") playbook.triggers = {"never"};
-  }
-  return settings;
-}
-
-// A small cluster that heals: one service by policy, one after a person's word; a signal comes to
-// the wrong partition and one cannot be read.
-class HonestCluster {
- public:
-  HonestCluster() : world_(7) {
-    world_.now_ms = begin_ms;
-    world_.partitions = partitions;
-    world_.topics = topic_names("sim", partitions);
-    world_.public_key = simulation::journal_key().public_hex;
-    world_.secret_key = simulation::journal_key().secret_hex;
-    world_.settings = settings_text(honest_settings());
-    world_.effect_fails = 0;
-    world_.shim_dies = 0;
-    world_.log.set_time_ms(world_.now_ms);
-    static_cast<void>(world_.log.create_topics(topic_specs("sim", partitions)));
-    for (std::int64_t shard = 0; shard <= partitions; ++shard) {
-      owners_.push_back(std::make_unique<SimulatedOwner>(world_, store, "owner", shard, 0));
-    }
-    live();
-  }
-
-  std::vector<StoredRecord> records() {
-    std::vector<StoredRecord> all;
-    for (const TopicSpec& spec : topic_specs("sim", partitions)) {
-      for (std::int32_t partition = 0; partition < spec.partitions; ++partition) {
-        const TopicPartition where{spec.name, partition};
-        const Result<OffsetRange> range = world_.log.range(where);
-        static_cast<void>(
-            read_range(world_.log, where, *range,
-                       [&](const RecordBatch& batch, const LogReader& reader) -> Result<void> {
-                         for (const RecordView& each : batch.records) {
-                           all.push_back({where,
-                                          each.append_time_ms,
-                                          {std::string(each.key), std::string(each.value),
-                                           reader.headers(each.offset)}});
-                         }
-                         return {};
-                       }));
-      }
-    }
-    return all;
-  }
-
-  MemoryPageStore store;
-
- private:
-  void run(int steps) {
-    for (int i = 0; i < steps; ++i) {
-      for (const auto& owner : owners_) owner->step();
-      while (world_.log.deliver_next()) {
-      }
-      world_.now_ms += 20;
-      world_.log.set_time_ms(world_.now_ms);
-    }
-  }
-
-  void signal(std::int32_t partition, const std::string& text) {
-    world_.log.append({world_.topics.signals, partition}, NewRecord{.value = text},
-                      [](Result<Offset>) {});
-  }
-
-  void probe() {
-    for (int i = 0; i < 4; ++i) {
-      const std::string service = "service-" + std::to_string(i);
-      const std::string up = world_.target.is_ill(service) ? "0" : "1";
-      signal(shard_of(service, partitions), R"({"type":"metric","metric":"up","service":")" +
-                                                service + R"(","value":)" + up + "}");
-    }
-  }
-
-  void approve() {
-    for (std::int64_t shard = 0; shard < partitions; ++shard) {
-      JournalWalk walk(world_.log, world_.topics, shard, [](const RecordView&, SignalBatch&) {},
-                       {.fold = false});
-      const Result<OffsetRange> range = world_.log.range(world_.topics.journal_of(shard));
-      static_cast<void>(walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
-        if (walked.acceptance != Acceptance::accepted) return {};
-        for (const Event& event : walked.record->events) {
-          const auto* asked = std::get_if<ApprovalRequested>(&event.body);
-          if (asked == nullptr) continue;
-          ControlMessage message{.kind = "approve", .target = asked->proposal_id};
-          message.content_hash = asked->content_hash;
-          message.time_ms = world_.now_ms;
-          message.key_id = "person";
-          message.nonce = std::string(32, '1');
-          message.signature = *sign(simulation::person_key().secret_hex, message.signed_text());
-          world_.log.append(world_.topics.control_of(shard),
-                            NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
-        }
-        return {};
-      }));
-    }
-  }
-
-  void live() {
-    run(30);
-    signal(0, "{nonsense");
-    // To the wrong partition.
-    signal(1 - shard_of("service-1", partitions),
-           R"({"type":"metric","metric":"up","service":"service-1","value":1})");
-    world_.target.fall_ill("service-3");  // on which nothing depends
-    for (int i = 0; i < 20; ++i) {
-      probe();
-      run(20);
-    }
-    signal(shard_of("service-2", partitions),
-           R"({"type":"failure","code":"elevated_errors","service":"service-2","id":"one"})");
-    run(60);
-    approve();
-    for (int i = 0; i < 40; ++i) {
-      probe();
-      run(20);
-    }
-    for (const auto& owner : owners_) static_cast<void>(owner->pages());  // saves
-  }
-
-  SharedWorld world_;
-  std::vector<std::unique_ptr<SimulatedOwner>> owners_;
-};
 
 // What the records of one partition become.
 using Edit = std::function<void(std::vector<JournalRecord>&)>;
@@ -205,7 +59,7 @@ class TopicAuditTest : public testing::Test {
   template <class Body>
   void rewrite_event(const std::function<void(std::vector<Event>&, std::size_t)>& edit) {
     bool done = false;
-    for (std::int64_t shard = 0; shard < partitions && !done; ++shard) {
+    for (std::int64_t shard = 0; shard < honest_partitions && !done; ++shard) {
       rewrite(shard, [&](std::vector<JournalRecord>& chain) {
         for (JournalRecord& record : chain) {
           for (std::size_t k = 0; k < record.events.size() && !done; ++k) {
@@ -232,36 +86,7 @@ class TopicAuditTest : public testing::Test {
         [&](std::vector<Event>& events, std::size_t k) { change(std::get<Body>(events[k].body)); });
   }
 
-  // The topics that the service's relay fills, which the simulated owners have not.
-  void relay() {
-    for (std::int64_t shard = 0; shard <= partitions; ++shard) {
-      const TopicPartition where = topics.journal_of(shard);
-      std::vector<StoredRecord> more;
-      for (const StoredRecord& each : records) {
-        if (each.where != where) continue;
-        const JournalRecord record = *decode_body(unwrap_body(each.record.value)->body);
-        for (std::size_t k = 0; k < record.events.size(); ++k) {
-          const Event& event = record.events[k];
-          if (std::holds_alternative<Forwarded>(event.body)) continue;
-          const auto number = static_cast<std::int64_t>(k);
-          more.push_back({{topics.decisions, 0}, each.append_ms, {}});
-          more.back().record.value =
-              cloud_event_text(event, {"sim", shard, record.seq, number, record.cut.tick_ms});
-          const auto* dead = std::get_if<DeadLettered>(&event.body);
-          if (dead == nullptr) continue;
-          more.push_back({{topics.deadletter, 0}, each.append_ms, {}});
-          more.back().record.headers = {{"reason", dead->reason},
-                                        {"topic", topics.signals},
-                                        {"partition", std::to_string(shard)},
-                                        {"offset", std::to_string(dead->offset)}};
-          if (dead->line >= 0) {
-            more.back().record.headers.emplace_back("line", std::to_string(dead->line));
-          }
-        }
-      }
-      records.insert(records.end(), more.begin(), more.end());
-    }
-  }
+  void relay() { relay_decisions(records); }
 
   StoredRecord& first_of(const std::string& topic) {
     for (StoredRecord& each : records) {
@@ -273,17 +98,7 @@ class TopicAuditTest : public testing::Test {
 
   // The invariants that are found broken.
   std::set<int> audit() {
-    auto log = std::make_shared<MemoryLog>();
-    static_cast<void>(log->create_topics(topic_specs("sim", partitions)));
-    for (const StoredRecord& each : records) {
-      log->set_time_ms(each.append_ms);
-      log->append(each.where, each.record, [](Result<Offset>) {});
-    }
-    JournalSource source;
-    source.log = log;
-    source.topics = topics;
-    source.topics_prefix = "sim";
-    source.shards = partitions + 1;
+    const JournalSource source = source_of(records);
     TopicAudit audit(source, options);
     const Result<void> done = audit.run();
     EXPECT_TRUE(done) << done.error().context;
@@ -299,7 +114,7 @@ class TopicAuditTest : public testing::Test {
     return broken;
   }
 
-  TopicNames topics = topic_names("sim", partitions);
+  TopicNames topics = topic_names("sim", honest_partitions);
   std::vector<StoredRecord> records;
   TopicAuditOptions options{.deep = true};
   std::string first_bad;
@@ -380,7 +195,7 @@ TEST_F(TopicAuditTest, ThreeAnEffectThatNoJournalAskedForAndOneThatHappenedTwice
 TEST_F(TopicAuditTest, FourAStateThatDoesNotFollowFromTheJournal) {
   relay();
   MemoryPageStore altered;
-  for (std::int64_t shard = 0; shard <= partitions; ++shard) {
+  for (std::int64_t shard = 0; shard <= honest_partitions; ++shard) {
     const Result<SavedShard> saved = cluster().store.load(shard);
     ShardChanges changes;
     changes.shard = shard;
@@ -459,7 +274,7 @@ TEST_F(TopicAuditTest, EightAnAnswerThatNobodySigned) {
 }
 
 TEST_F(TopicAuditTest, EightALimitThatPolicyDidNotKeep) {
-  for (std::int64_t shard = 0; shard < partitions; ++shard) {
+  for (std::int64_t shard = 0; shard < honest_partitions; ++shard) {
     rewrite(shard, [](std::vector<JournalRecord>& chain) {
       for (JournalRecord& record : chain) {
         if (record.kind != JournalKind::config) continue;
@@ -482,7 +297,7 @@ TEST_F(TopicAuditTest, NineAStepWithoutALock) {
 }
 
 TEST_F(TopicAuditTest, NineALockThatTheFleetDidNotGrant) {
-  rewrite(partitions, [](std::vector<JournalRecord>& chain) {
+  rewrite(honest_partitions, [](std::vector<JournalRecord>& chain) {
     for (JournalRecord& record : chain) {
       for (Event& event : record.events) {
         if (auto* granted = std::get_if<LockGranted>(&event.body)) granted->until_ms -= 60'000;

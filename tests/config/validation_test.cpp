@@ -75,7 +75,19 @@ TEST(ValidatePlaybook, EachMistakeHasItsMessage) {
        "verify[0]: for must not be longer than within (60s)"},
       {"steps: [{wait_for: {promql: {query: up, url: 'http://p:9090'}}}]", "no error"},
       {"steps: [{publish: {key: a}}]",
-       "step 1: steps of kind publish cannot be carried out yet; use http or run"},
+       "step 1: publish.topic must be a topic's full name without variables, not ''"},
+      {"steps: [{publish: {topic: 'x.{{service}}'}}]",
+       "step 1: publish.topic must be a topic's full name without variables, not "
+       "'x.{{service}}'"},
+      {"steps: [{publish: {topic: a, headers: {idempotency-KEY: x}}}]",
+       "step 1: publish.headers: 'idempotency-KEY' cannot be given; selfheal sets the key"},
+      {"steps: [{publish: {topic: a, value: '{{x}}'}}]",
+       "step 1: unknown variable {{x}}; there are service, resource.kind, resource.id, "
+       "incident.id and labels.X"},
+      {"steps: [{publish: {topic: a}}, {publish: {topic: a}}]",
+       "two steps publish to one topic; they would carry the same Idempotency-Key"},
+      {"steps: [{publish: {topic: a, headers: {h: '{{service}}'}}}, {publish: {topic: b}}]",
+       "no error"},
   };
   for (const auto& [text, message] : cases) {
     const std::string expected =
@@ -83,6 +95,29 @@ TEST(ValidatePlaybook, EachMistakeHasItsMessage) {
     EXPECT_EQ(problem("name: x\n" + std::string(text)), expected);
   }
   EXPECT_THAT(problem("name: ../x\nsteps: [{wait: 1s}]"), HasSubstr("name must be letters"));
+}
+
+TEST(Validate, NobodyPublishesIntoTheJournal) {
+  const auto playbook = [](const std::string& topic) {
+    Playbook made;
+    made.name = "x";
+    Step step;
+    step.publish = {PublishCall{.topic = topic}};
+    Step undone;
+    undone.wait.ms = 1000;
+    undone.rollback = {step};
+    made.steps = {undone};
+    return made;
+  };
+  for (const char* topic :
+       {"p.journal", "p.control", "p.fleet.control", "p", "p.snapshots.latest"}) {
+    EXPECT_EQ(error_of(validate_publish_topics(playbook(topic), "p")),
+              "playbook 'x': publish.topic '" + std::string(topic) +
+                  "' is selfheal's own; of these only p.signals may be written to");
+  }
+  for (const char* topic : {"p.signals", "pq.journal", "orders"}) {
+    EXPECT_EQ(error_of(validate_publish_topics(playbook(topic), "p")), "no error") << topic;
+  }
 }
 
 TEST(Validate, WhatOnlyTheWholeShows) {

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <future>
+#include <map>
+#include <mutex>
 
 #include "effects/posix_file.hpp"
 #include "effects_fixture.hpp"
@@ -93,6 +95,40 @@ TEST_F(HttpTest, a_call_carries_its_key_and_runs_once) {
   EXPECT_EQ(result.output, "action-1|a|payload");
   EXPECT_EQ(carry(order), result);
   EXPECT_EQ(requests_, 1);
+}
+
+// A target that knows a key it has seen, and one that does not; the shim dies once the call has
+// been answered, and the runner's next attempt of an idempotent step comes.
+TEST_F(HttpTest, effects_counted_by_key_after_a_crash_in_the_middle) {
+  std::map<std::string, int> calls;
+  std::map<std::string, int> effects;
+  std::mutex guard;
+  server_.Post("/dedupes", [&](const httplib::Request& request, httplib::Response&) {
+    const std::lock_guard lock(guard);
+    const std::string key = request.get_header_value("Idempotency-Key");
+    if (++calls[key] == 1) ++effects[key];
+  });
+  server_.Post("/counts", [&](const httplib::Request& request, httplib::Response&) {
+    const std::lock_guard lock(guard);
+    const std::string key = request.get_header_value("Idempotency-Key");
+    ++calls[key];
+    ++effects[key];
+  });
+  for (const char* target : {"/dedupes", "/counts"}) {
+    StepOrder order = call_order(target);
+    order.what.http[0].method = "POST";
+    setenv("SELF_HEAL_SHIM_FAILPOINT", "after_effect", 1);
+    EXPECT_EQ(carry(order).status, "in_doubt");
+    unsetenv("SELF_HEAL_SHIM_FAILPOINT");
+    EXPECT_EQ(carry(order).status, "in_doubt") << "the same start never calls again";
+    order.attempt = 2;
+    EXPECT_EQ(carry(order).status, "ok");
+  }
+  const std::map<std::string, int> two_calls = {{"action-1", 2}, {"action-2", 2}};
+  EXPECT_EQ(calls, two_calls) << "attempts share the key of their action";
+  // Why a target that cannot tell is to be called `neither`: then nothing is repeated.
+  const std::map<std::string, int> once_where_it_can_tell = {{"action-1", 1}, {"action-2", 2}};
+  EXPECT_EQ(effects, once_where_it_can_tell);
 }
 
 TEST_F(HttpTest, the_wrong_answer_is_a_failure) {

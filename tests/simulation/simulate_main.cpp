@@ -75,11 +75,12 @@ class Run {
         cpu_seconds() * 1000 / static_cast<double>(std::max<std::uint64_t>(1, done_));
     std::cout << done_ << " schedules, " << bad_ << " with findings; " << sum_.incidents
               << " incidents, " << sum_.decisions << " decisions, " << sum_.effects << " effects, "
-              << sum_.in_doubt << " in doubt, " << sum_.claims << " claims, " << sum_.crashes
-              << " crashes, " << sum_.rewritten << " rewritten journals refused, "
-              << sum_.zombie_appends << " appends by replaced owners ignored, " << sum_.poisoned
-              << " poisonous records, " << sum_.failed_cuts << " failed cuts, " << sum_.locks << " locks, "
-              << sum_.lock_waits << " waits for one\n"
+              << sum_.in_doubt << " in doubt (" << sum_.doubts_ended << " ended by a person), "
+              << sum_.claims << " claims, " << sum_.crashes << " crashes, " << sum_.rewritten
+              << " rewritten journals refused, " << sum_.zombie_appends
+              << " appends by replaced owners ignored, " << sum_.poisoned << " poisonous records, "
+              << sum_.failed_cuts << " failed cuts, " << sum_.locks << " locks, " << sum_.lock_waits
+              << " waits for one\n"
               << std::fixed << std::setprecision(2) << cpu_ms << " ms CPU a schedule, "
               << options_.jobs << " jobs" << std::endl;
     return bad_ == 0;

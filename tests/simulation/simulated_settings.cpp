@@ -39,7 +39,7 @@ const SigningKey& person_key() {
   return key;
 }
 
-Settings settings_for(Dice& dice) {
+Settings settings_for(Dice& dice, bool once_only) {
   Settings settings;
   settings.mode = dice.chance(0.9) ? "execute" : (dice.chance(0.5) ? "dry_run" : "observe");
   TroubleRule down{.code = "service_down", .metric = "up", .op = "lt", .value = 1};
@@ -55,9 +55,10 @@ Settings settings_for(Dice& dice) {
     settings.limits.fleet_wait.ms = 5000 + static_cast<DurationMs>(dice.below(60000));
   }
   settings.approval.request_expires.ms = 30000;
-  settings.playbooks = {playbook("restart", "service_down", true, "idempotent"),
-                        playbook("reboot", "service_down", dice.chance(0.5), "neither"),
-                        playbook("flush", "elevated_errors", dice.chance(0.5), "idempotent")};
+  settings.playbooks = {
+      playbook("restart", "service_down", true, once_only ? "neither" : "idempotent"),
+      playbook("reboot", "service_down", dice.chance(0.5), "neither"),
+      playbook("flush", "elevated_errors", dice.chance(0.5), "idempotent")};
   settings.policies = {{"self_heal_execute", "allow", {}},
                        {"self_heal_execute_proactive", "allow", {}}};
   for (int i = 0; i < 4; ++i) {

@@ -10,7 +10,8 @@ namespace selfheal::simulation {
 const SigningKey& journal_key();
 const SigningKey& person_key();
 
-// Drawn: modes, limits and playbooks differ from schedule to schedule.
-Settings settings_for(Dice& dice);
+// Drawn: modes, limits and playbooks differ from schedule to schedule. `once_only`: what the shim
+// leaves behind when it dies is never repeated, so that people have to end doubts.
+Settings settings_for(Dice& dice, bool once_only);
 
 }  // namespace selfheal::simulation

@@ -1,6 +1,7 @@
 #include "tests/simulation/simulation.hpp"
 
 #include <map>
+#include <set>
 
 #include "base/signature.hpp"
 #include "decision/audit/lock_audit.hpp"
@@ -20,13 +21,14 @@ constexpr int machine_count = 2;
 
 class Cluster {
  public:
-  explicit Cluster(std::uint64_t seed) : world_(seed) {
+  explicit Cluster(std::uint64_t seed) : world_(seed), doubtful_(seed % 7 == 3) {
     world_.now_ms = begin_ms;
     world_.partitions = 1 + static_cast<std::int64_t>(world_.dice.below(2));
     world_.topics = topic_names("sim", world_.partitions);
     world_.public_key = journal_key().public_hex;
     world_.secret_key = journal_key().secret_hex;
-    world_.settings = settings_text(settings_for(world_.dice));
+    world_.settings = settings_text(settings_for(world_.dice, doubtful_));
+    if (doubtful_) world_.shim_dies = 0.9;
     world_.log.set_time_ms(world_.now_ms);
     static_cast<void>(
         world_.log.create_topics(topic_specs("sim", static_cast<std::int32_t>(world_.partitions))));
@@ -75,6 +77,7 @@ class Cluster {
     faults_ = false;
     two_owners_ = false;
     world_.reads_late = 0;
+    if (doubtful_) world_.shim_dies = 0;
     for (int& paused : paused_) paused = 0;
     for (std::size_t i = owners_per_machine(); i < owners_.size(); ++i) owners_[i]->crash();
     constexpr int rounds_max = 4000;
@@ -82,6 +85,8 @@ class Cluster {
       for (int i = 0; i < 30; ++i) one_step();
       pass_time(900);
       if (round % 2 == 0) probe_services();
+      // A doubt has no other end than an answer.
+      if (round % 10 == 5) answer_people(Asked::doubts);
       // Some time of healthy probes ends whatever was still being verified.
       if (round >= 20 && round % 10 == 0 && comes_to_rest()) return;
     }
@@ -258,12 +263,15 @@ class Cluster {
     }
   }
 
-  void answer_proposals() {
-    // A person approves or denies whatever waits on the first live owner's chain.
+  enum class Asked : std::uint8_t { everything, doubts };
+
+  void answer_people(Asked asked_for) {
+    // A person approves or denies whatever waits in the journals, and ends doubts.
     for (std::int64_t shard = 0; shard < world_.partitions; ++shard) {
       JournalWalk walk(world_.log, world_.topics, shard, [](const RecordView&, SignalBatch&) {},
                        {.fold = false, .signatures = Signatures::verified_before});
       std::map<std::string, std::string> waiting;
+      std::set<std::string> doubtful;
       const TopicPartition where = world_.topics.journal_of(shard);
       const Result<OffsetRange> range = world_.log.range(where);
       static_cast<void>(walk.read_to(range->end, [&](const WalkedRecord& walked) {
@@ -275,9 +283,29 @@ class Cluster {
           if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
             if (verdict->verdict != "held_for_person") waiting.erase(verdict->proposal_id);
           }
+          if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
+            if (outcome->awaits_answer) doubtful.insert(outcome->action_id);
+          }
+          if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+            doubtful.erase(resolved->action_id);
+          }
         }
         return Result<void>();
       }));
+      for (const std::string& action_id : doubtful) {
+        ControlMessage message{.kind = "resolve", .target = action_id};
+        message.body = world_.dice.chance(0.5) ? "happened" : "not_happened";
+        message.time_ms = world_.now_ms;
+        message.key_id = "person";
+        message.nonce = to_hex(world_.dice.next());
+        message.signature = *sign(person_key().secret_hex, message.signed_text());
+        // Twice: the second copy must change nothing.
+        for (int copy = 0; copy < 2; ++copy) {
+          world_.log.append({world_.topics.control, static_cast<std::int32_t>(shard)},
+                            NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
+        }
+      }
+      if (asked_for == Asked::doubts) waiting.clear();
       for (const auto& [proposal, hash] : waiting) {
         ControlMessage message;
         message.kind = world_.dice.chance(0.8) ? "approve" : "deny";
@@ -302,7 +330,8 @@ class Cluster {
     if (dice.chance(0.01)) pass_time(20000);
     if (dice.chance(0.02)) world_.target.fall_ill(any_service());
     if (dice.chance(0.12)) probe_services();
-    if (dice.chance(0.01)) answer_proposals();
+    if (dice.chance(0.01)) answer_people(Asked::everything);
+    if (doubtful_ && dice.chance(0.05)) answer_people(Asked::everything);
     if (dice.chance(0.02)) {
       const std::string service = any_service();
       // What several services share is one target: their runs exclude each other.
@@ -408,6 +437,9 @@ class Cluster {
             if (audit == Audit::first && std::holds_alternative<LockQueued>(event.body)) {
               ++report_.lock_waits;
             }
+            if (audit == Audit::first && std::holds_alternative<DoubtResolved>(event.body)) {
+              ++report_.doubts_ended;
+            }
             report_.digest = hash64(event_text(event), report_.digest);
           }
           return {};
@@ -466,6 +498,7 @@ class Cluster {
   std::size_t poison_made_ = 0;
   std::set<std::string> committed_starts_;
   SimulationReport report_;
+  const bool doubtful_;  // by the seed alone: other schedules draw as if it were not there
   bool faults_ = false;
   bool two_owners_ = false;
   double lost_ = 0;
@@ -494,6 +527,7 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   crashes += other.crashes;
   effects += other.effects;
   in_doubt += other.in_doubt;
+  doubts_ended += other.doubts_ended;
   incidents += other.incidents;
   rewritten += other.rewritten;
   zombie_appends += other.zombie_appends;

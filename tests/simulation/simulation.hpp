@@ -16,6 +16,7 @@ struct SimulationReport {
   std::int64_t crashes = 0;
   std::int64_t effects = 0;
   std::int64_t in_doubt = 0;
+  std::int64_t doubts_ended = 0;  // by a person
   std::int64_t incidents = 0;
   std::int64_t rewritten = 0;       // journals that lost what saved state rests on
   std::int64_t zombie_appends = 0;  // batches by an owner that had been replaced

@@ -54,6 +54,7 @@ TEST(Coverage, EveryFaultIsMet) {
   EXPECT_GT(sum.rewritten, 0);
   EXPECT_GT(sum.zombie_appends, 0);
   EXPECT_GT(sum.poisoned, 0);
+  EXPECT_GT(sum.doubts_ended, 0);
   // Two for the record alone, before its skip.
   EXPECT_GE(sum.failed_cuts, 2 * sum.poisoned);
 }

@@ -61,7 +61,7 @@ risk: {risk}
 auto_approve: {automatic}
 triggers: [service_down]
 effect: {effect}
-prior: {{mean: 0.9, weight: 8}}
+{probe}prior: {{mean: 0.9, weight: 8}}
 steps:
   - name: restart
     run:
@@ -69,6 +69,10 @@ steps:
       timeout: 20s
 verify:
   - {{run: {{argv: [/usr/bin/test, -e, {healed}]}}, within: 15s}}
+"""
+
+PROBE = """\
+probe: [{{run: {{argv: [/usr/bin/test, -e, {healed}]}}}}]
 """
 
 SCRIPT = """\
@@ -108,6 +112,8 @@ class Service:
         self.write("playbooks/restart_service.yaml",
                    PLAYBOOK.format(risk="low" if automatic else "moderate",
                                    automatic=str(automatic).lower(), effect=effect, script=script,
+                                   probe=PROBE.format(healed=self.healed)
+                                   if effect == "verifiable" else "",
                                    healed=self.healed))
         self.write("graph.yaml", GRAPH)
         self.write("policies.yaml", POLICIES)

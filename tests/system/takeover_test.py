@@ -108,6 +108,20 @@ def what_ran_elsewhere_is_waited_out():
     check(incident["state"] in ("in_doubt", "escalated"), f"a person is asked: {incident['state']}")
 
 
+def what_ran_elsewhere_is_repeated_where_that_does_no_harm():
+    incident, effects, log = killed_in_a_step(False, "idempotent")
+    check("after which it can no longer act" in log, "the next owner waited")
+    check(incident["outcome"] == "recovered", f"it was healed: {incident['outcome']}")
+    check(len(effects) == 2 and len(set(effects)) == 1, "twice, with one action id")
+
+
+def what_ran_elsewhere_is_asked_of_its_probe():
+    incident, effects, log = killed_in_a_step(False, "verifiable")
+    check("after which it can no longer act" in log, "the next owner waited")
+    check(incident["outcome"] == "recovered", f"the probe found it: {incident['outcome']}")
+    check(len(effects) == 1, "and it was not repeated")
+
+
 def shards_are_shared_and_a_name_is_not():
     cluster = Cluster(["a", "b"])
     try:
@@ -136,4 +150,6 @@ def shards_are_shared_and_a_name_is_not():
 
 run(the_next_takes_over_within_a_second, a_stopped_owner_can_do_nothing,
     a_step_outlives_its_owner_and_is_adopted, what_ran_elsewhere_is_waited_out,
+    what_ran_elsewhere_is_repeated_where_that_does_no_harm,
+    what_ran_elsewhere_is_asked_of_its_probe,
     shards_are_shared_and_a_name_is_not)
