@@ -104,5 +104,18 @@ def a_service_killed_while_it_publishes():
             service.close()
 
 
-run(what_happened_is_verified, what_did_not_happen_is_done_again, a_record_is_published_once,
+def nobody_publishes_into_the_journal():
+    service = Service()
+    try:
+        file = service.write("playbooks/restart_service.yaml", PUBLISHES.format(
+            effect="neither", topic=service.prefix + ".journal"))
+        told = service.command("playbooks", "lint", file, expect=1)
+        check("is selfheal's own" in told, "the playbook is refused by name: " + told.strip())
+        service.command("config", "check", service.config, config=False, expect=2)
+    finally:
+        service.close()
+
+
+run(nobody_publishes_into_the_journal, what_happened_is_verified,
+    what_did_not_happen_is_done_again, a_record_is_published_once,
     a_service_killed_while_it_publishes)
