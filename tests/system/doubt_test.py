@@ -1,30 +1,12 @@
 """A run in doubt and the person who ends it; records that a killed service leaves on the bus."""
 import json
 
-from support import Service, check, run, wait_for
+from support import PUBLISHES, Service, check, run, wait_for
 
 FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
 
-PUBLISHES = """\
-name: restart_service
-risk: low
-auto_approve: true
-triggers: [service_down]
-effect: {effect}
-prior: {{mean: 0.9, weight: 8}}
-steps:
-  - name: tell
-    publish: {{topic: payments.commands, key: "{{{{service}}}}", value: '{{"restart": true}}'}}
-"""
-
-
-def runs(service, state=""):
-    listed = service.command("runs", "list", "--json", "--state", state)
-    return [json.loads(line) for line in listed.splitlines()]
-
-
 def run_in(service, state):
-    return wait_for(f"a run in state {state}", lambda: runs(service, state))[0]
+    return wait_for(f"a run in state {state}", lambda: service.runs(state))[0]
 
 
 def proves_its_journal(service):
@@ -87,7 +69,7 @@ def what_did_not_happen_is_done_again():
 
 def published(effect, environment):
     service = Service(effect=effect)
-    service.write("playbooks/restart_service.yaml", PUBLISHES.format(effect=effect))
+    service.write("playbooks/restart_service.yaml", PUBLISHES.format(effect=effect, topic="payments.commands"))
     service.start(environment)
     service.post("/api/signals", FAILURE)
     return service
@@ -122,5 +104,18 @@ def a_service_killed_while_it_publishes():
             service.close()
 
 
-run(what_happened_is_verified, what_did_not_happen_is_done_again, a_record_is_published_once,
+def nobody_publishes_into_the_journal():
+    service = Service()
+    try:
+        file = service.write("playbooks/restart_service.yaml", PUBLISHES.format(
+            effect="neither", topic=service.prefix + ".journal"))
+        told = service.command("playbooks", "lint", file, expect=1)
+        check("is selfheal's own" in told, "the playbook is refused by name: " + told.strip())
+        service.command("config", "check", service.config, config=False, expect=2)
+    finally:
+        service.close()
+
+
+run(nobody_publishes_into_the_journal, what_happened_is_verified,
+    what_did_not_happen_is_done_again, a_record_is_published_once,
     a_service_killed_while_it_publishes)

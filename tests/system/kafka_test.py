@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 
-from support import Service, check, run, wait_for
+from support import PUBLISHES, Service, check, run, wait_for
 
 BROKERS = os.environ.get("SELFHEAL_TEST_KAFKA", "")
 
@@ -59,6 +59,46 @@ def heals_what_kcat_reports():
         service.close()
 
 
+def publishes_to(topic, environment):
+    """A service whose playbook publishes there, once it has something to heal."""
+    service = Service(bus="kafka", brokers=BROKERS, effect="neither")
+    service.write("playbooks/restart_service.yaml",
+                  PUBLISHES.format(effect="neither", topic=topic))
+    service.command("topics", "create")
+    service.start(environment)
+    service.post("/api/signals", json.dumps({"type": "failure", "service": "payments",
+                                             "code": "service_down", "id": "p1"}))
+    return service
+
+
+def publishes_for_others_to_read():
+    topic = f"payments{os.getpid()}.signals"
+    service = publishes_to(topic, {})
+    try:
+        failed = wait_for("the run to fail", lambda: service.runs("failed"))[0]
+        check("nothing was published" in failed["steps"][0]["output"], "a missing topic is not made")
+        # Somebody else's topics: those of another prefix.
+        service.command("topics", "create", "--set", "topics.prefix=" + topic.split(".")[0])
+    finally:
+        service.close()
+    # The service dies with the record on the bus and no result on the disk.
+    service = publishes_to(topic, {"SELF_HEAL_SHIM_FAILPOINT": "after_effect"})
+    try:
+        wait_for("the service to die", lambda: service.process.poll() is not None)
+        service.start()
+        found = wait_for("the doubt", lambda: service.runs("in_doubt"))[0]
+        read = kcat("-C", "-t", topic, "-o", "beginning", "-e", "-q", "-f", "%k|%s|%h\n")
+        record = 'payments|{"restart": true}|Idempotency-Key=' + found["id"]
+        check(read.splitlines() == [record], f"one record, with its key: {read}")
+        service.command("resolve", found["id"], "--outcome", "happened", "--reason", "kcat read it")
+        closed = service.incident("closed")
+        check(closed["outcome"] == "recovered", "the answer came by the control topic")
+        check(kcat("-C", "-t", topic, "-o", "beginning", "-e", "-q").count("restart") == 1,
+              "and nothing was published again")
+    finally:
+        service.close()
+
+
 def waits_for_kafka():
     service = Service(bus="kafka", brokers="127.0.0.1:1")
     try:
@@ -69,4 +109,4 @@ def waits_for_kafka():
 
 if not BROKERS:
     raise SystemExit("SELFHEAL_TEST_KAFKA names no broker: see script/kafka")
-run(heals_what_kcat_reports, waits_for_kafka)
+run(heals_what_kcat_reports, publishes_for_others_to_read, waits_for_kafka)

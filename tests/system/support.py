@@ -75,6 +75,18 @@ PROBE = """\
 probe: [{{run: {{argv: [/usr/bin/test, -e, {healed}]}}}}]
 """
 
+PUBLISHES = """\
+name: restart_service
+risk: low
+auto_approve: true
+triggers: [service_down]
+effect: {effect}
+prior: {{mean: 0.9, weight: 8}}
+steps:
+  - name: tell
+    publish: {{topic: {topic}, key: "{{{{service}}}}", value: '{{"restart": true}}'}}
+"""
+
 SCRIPT = """\
 # Leaves one line a run, so that "once" can be counted; takes a moment, so that it can be interrupted.
 echo "$SELF_HEAL_ACTION_ID $SELF_HEAL_ATTEMPT $1" >> {effects}
@@ -206,6 +218,10 @@ limits: {{backoff_base: 1s}}
 
     def incidents(self):
         listed = self.command("incidents", "list", "--json")
+        return [json.loads(line) for line in listed.splitlines()]
+
+    def runs(self, state=""):
+        listed = self.command("runs", "list", "--json", "--state", state)
         return [json.loads(line) for line in listed.splitlines()]
 
     def incident(self, state, seconds=40):
