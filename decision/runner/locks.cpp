@@ -74,8 +74,9 @@ void RunLocks::evolve(const Event& event) {
   } else if (const auto* released = std::get_if<LockReleased>(&event.body)) {
     rows_.erase(released->action_id);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    // What is in doubt may still act: its lock ends by itself, after that.
-    outcome->result == "in_doubt" ? rows_.erase(outcome->action_id) : end(outcome->action_id);
+    // What is in doubt may still act: its lock ends by itself, after that. The row stays, because a
+    // person's word may let the run go on.
+    if (outcome->result != "in_doubt") end(outcome->action_id);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
     // Other results are looked at first, and may have to be undone.
     if (finished->result == "precondition_failed") end(finished->action_id);

@@ -13,7 +13,7 @@ constexpr TimeMs begin_ms = 1'800'000'000'000;
 
 Settings honest_settings() {
   simulation::Dice dice(5);
-  Settings settings = simulation::settings_for(dice);
+  Settings settings = simulation::settings_for(dice, false);
   settings.mode = "execute";
   settings.limits = {};
   for (Playbook& playbook : settings.playbooks) {

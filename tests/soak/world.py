@@ -65,7 +65,7 @@ cluster: {{balance_after: 3s}}
 snapshot: {{interval: 30s, records: 2000}}
 run: {{probe_interval: 250ms}}
 approval: {{request_expires: 60s}}
-limits: {{backoff_base: 1s, backoff_cap: 2s, proposals_per_hour_per_service: 100000, fleet_concurrent: 100, fleet_starts_per_minute: 100000}}
+limits: {{backoff_base: 1s, backoff_cap: 2s, proposals_per_hour_per_service: 100000, fleet_concurrent: 400, fleet_starts_per_minute: 100000}}
 breaker: {{failures: 1000}}
 """
 

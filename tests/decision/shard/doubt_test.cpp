@@ -1,5 +1,5 @@
 // A run whose effect nobody can vouch for, and the person who ends the doubt.
-#include "decision/shard/invariants.hpp"
+#include "decision/audit/run_audit.hpp"
 #include "vertical.hpp"
 
 namespace selfheal {
@@ -25,7 +25,7 @@ struct InDoubt : Vertical {
     }
   }
   std::string violations() const {
-    InvariantChecker checker;
+    RunAudit checker;
     std::string found;
     for (const Batch& batch : batches) {
       JournalRecord record;
