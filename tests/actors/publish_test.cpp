@@ -48,7 +48,7 @@ class PublishTest : public ServiceTest {
     settings.playbooks = {playbook};
     settings.policies = {{"self_heal_execute", "allow", {}}};
     settings.graph.services = {{.name = "shop"}};
-    settings.keys = {{"person", "operator", person.public_hex}};
+    settings.keys.push_back({"person", "operator", person.public_hex});
     environment->settings = settings_text(settings);
     service = std::make_unique<Service>(environment);
     service->start();

@@ -16,6 +16,7 @@ Settings honest_settings() {
   Settings settings = simulation::settings_for(dice, false);
   settings.mode = "execute";
   settings.limits = {};
+  settings.limits.backoff_base.ms = 1000;
   for (Playbook& playbook : settings.playbooks) {
     playbook.auto_approve = playbook.name == "restart";
     playbook.risk = playbook.auto_approve ? "low" : "moderate";
@@ -138,7 +139,7 @@ void HonestCluster::live() {
   // What does not help is undone, and a person is called.
   world_.effect_fails = 1;
   world_.target.fall_ill("service-3");
-  probe_for(120);
+  probe_for(62);
   world_.effect_fails = 0;
   const TopicPartition where = world_.topics.control_of(0);
   world_.poison.insert({where, world_.log.range(where)->end});
