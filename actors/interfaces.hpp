@@ -101,6 +101,9 @@ using journal_reader_actor = caf::typed_actor<
 struct RelayedRecord {
   TopicPartition where;
   NewRecord record;
+  std::int64_t shard = 0;
+  std::int64_t seq = 0;   // of the journal's record that it tells of
+  bool in_order = false;  // never overtaken by a later one of this shard to the same place
 };
 using RelayedPtr = std::shared_ptr<const RelayedRecord>;
 
@@ -109,15 +112,10 @@ using relay_actor =
     caf::typed_actor<caf::reacts_to<CommittedPtr>,
                      // Answered when everything up to that place has been stored by the log.
                      caf::replies_to<Flush>::with<Flush>,
-                     // The log has stored one message of a shard (null), or could not (the message,
-                     // to try again).
-                     caf::reacts_to<std::int64_t, RelayedPtr>,
-                     // The log has answered the forward of a shard that is on its way.
-                     caf::reacts_to<std::int64_t, bool>,
-                     // Try a shard's forward again now.
-                     caf::reacts_to<Woken>,
-                     // Try a message of a shard again now.
-                     caf::reacts_to<RelayedPtr, std::int64_t>>;
+                     // The log has stored a message, or could not.
+                     caf::reacts_to<RelayedPtr, bool>,
+                     // Try a message again now.
+                     caf::reacts_to<RelayedPtr>>;
 
 // Folds what is committed into what the API and the console show.
 using read_model_actor =

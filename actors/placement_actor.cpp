@@ -49,7 +49,7 @@ void speak(Self self) {
   presence.leaving = state.leaving;
   for (const auto& [shard, place] : state.board->places()) {
     presence.shards.push_back(
-        {shard, told_state(state, place.state), place.state.epoch, place.saved_seq});
+        {shard, told_state(state, place.state), place.state.epoch, place.handed_on_seq});
   }
   Result<std::string> value = encode_presence(presence, environment.journal_secret_key);
   CHECK(value, "the journal key cannot sign");

@@ -15,53 +15,63 @@ using Self = relay_actor::stateful_pointer<RelayState>;
 // An append that failed is tried again: what is relayed has ids that make a second copy harmless.
 constexpr std::chrono::milliseconds retry_after{500};
 
-void append(Self self, std::int64_t shard, const TopicPartition& where, const NewRecord& record);
+void append(Self self, const RelayedPtr& message) {
+  const auto me = caf::actor_cast<relay_actor>(self);
+  self->state.environment->log->append(message->where, message->record,
+                                       [me, message](const Result<Offset>& stored) {
+                                         caf::anon_send(me, message, stored.has_value());
+                                       });
+}
 
-void answered(Self self, std::int64_t shard) {
+// Whoever takes the shard over sends again what was not handed on: the sooner it is known, the less
+// that is.
+void tell_handed_on(Self self, std::int64_t shard) {
   ShardRelay& relay = self->state.shards[shard];
-  --relay.unanswered;
-  if (relay.unanswered > 0) return;
-  for (auto& [seq, promise] : relay.waiting) promise.deliver(Flush{shard, seq});
+  const std::int64_t seq = relay.open.empty() ? relay.newest_seq : relay.open.begin()->first - 1;
+  if (seq <= relay.handed_on_seq) return;
+  relay.handed_on_seq = seq;
+  self->state.board->set_handed_on(shard, seq);
+}
+
+void answered(Self self, const RelayedPtr& message, bool stored) {
+  if (!stored) {
+    spdlog::warn("shard {}: a decision could not be relayed and is sent again", message->shard);
+    self->delayed_send(self, retry_after, message);
+    return;
+  }
+  ShardRelay& relay = self->state.shards[message->shard];
+  if (message->in_order) {
+    const auto queue = relay.in_order.find(message->where);
+    queue->second.pop_front();
+    if (queue->second.empty()) {
+      relay.in_order.erase(queue);
+    } else {
+      append(self, queue->second.front());
+    }
+  }
+  const auto open = relay.open.find(message->seq);
+  if (--open->second == 0) relay.open.erase(open);
+  tell_handed_on(self, message->shard);
+  if (!relay.open.empty()) return;
+  for (auto& [seq, promise] : relay.waiting) promise.deliver(Flush{message->shard, seq});
   relay.waiting.clear();
 }
 
-void append(Self self, std::int64_t shard, const TopicPartition& where, const NewRecord& record) {
-  const auto me = caf::actor_cast<relay_actor>(self);
-  self->state.environment->log->append(
-      where, record, [me, shard, where, record](Result<Offset> stored) {
-        RelayedPtr again;
-        if (!stored) again = std::make_shared<RelayedRecord>(RelayedRecord{where, record});
-        caf::anon_send(me, shard, std::move(again));
-      });
-}
-
-void append_forward(Self self, std::int64_t shard) {
-  const RelayedPtr& front = self->state.shards[shard].forwards.front();
-  const auto me = caf::actor_cast<relay_actor>(self);
-  self->state.environment->log->append(
-      front->where, front->record,
-      [me, shard](Result<Offset> stored) { caf::anon_send(me, shard, stored.has_value()); });
-}
-
-void forward_answered(Self self, std::int64_t shard, bool stored) {
-  ShardRelay& relay = self->state.shards[shard];
-  if (!stored) {
-    self->delayed_send(self, retry_after, Woken{shard});
-    return;
-  }
-  relay.forwards.pop_front();
-  if (!relay.forwards.empty()) append_forward(self, shard);
-  answered(self, shard);
-}
-
-void send_out(Self self, std::int64_t shard, const TopicPartition& where, NewRecord record) {
-  ++self->state.shards[shard].unanswered;
-  append(self, shard, where, record);
+void send_out(Self self, const JournalRecord& of, const TopicPartition& where, NewRecord record,
+              bool in_order = false) {
+  ShardRelay& relay = self->state.shards[of.shard];
+  ++relay.open[of.seq];
+  auto message = std::make_shared<RelayedRecord>(
+      RelayedRecord{where, std::move(record), of.shard, of.seq, in_order});
+  if (!in_order) return append(self, message);
+  std::deque<RelayedPtr>& queue = relay.in_order[where];
+  queue.push_back(message);
+  if (queue.size() == 1) append(self, message);
 }
 
 // The original bytes of a record that could not be read, with where it stood.
-void send_dead_letter(Self self, std::int64_t shard, const TopicPartition& stood, Offset offset,
-                      std::int64_t line, const std::string& reason) {
+void send_dead_letter(Self self, const JournalRecord& of, const TopicPartition& stood,
+                      Offset offset, std::int64_t line, const std::string& reason) {
   const Environment& environment = *self->state.environment;
   NewRecord letter;
   letter.headers = {{"reason", reason},
@@ -81,24 +91,19 @@ void send_dead_letter(Self self, std::int64_t shard, const TopicPartition& stood
                  });
   // Expired meanwhile: the letter still says what was lost and where.
   if (!read) letter.headers.emplace_back("missing", read.error().context);
-  send_out(self, shard, {environment.topics.deadletter, environment.topics.partition_of(shard)},
+  send_out(self, of, {environment.topics.deadletter, environment.topics.partition_of(of.shard)},
            std::move(letter));
 }
 
-void send_to_shard(Self self, std::int64_t shard, ShardMessage out_message) {
+void send_to_shard(Self self, const JournalRecord& of, ShardMessage out) {
   const Environment& environment = *self->state.environment;
-  ControlMessage& message = out_message.message;
+  ControlMessage& message = out.message;
   message.key_id = environment.forward_key_id;
   const Result<std::string> signature = sign(environment.journal_secret_key, message.signed_text());
   CHECK(signature, "the journal key cannot sign");
   message.signature = *signature;
-  ShardRelay& relay = self->state.shards[shard];
-  ++relay.unanswered;
-  auto out = std::make_shared<RelayedRecord>();
-  out->where = environment.topics.control_of(out_message.target_shard);
-  out->record.value = encode_control(message);
-  relay.forwards.push_back(std::move(out));
-  if (relay.forwards.size() == 1) append_forward(self, shard);
+  send_out(self, of, environment.topics.control_of(out.target_shard),
+           NewRecord{.value = encode_control(message)}, true);
 }
 
 void send_decision(Self self, const JournalRecord& record, std::int64_t k, const Event& event) {
@@ -112,17 +117,18 @@ void send_decision(Self self, const JournalRecord& record, std::int64_t k, const
   const std::int32_t partition = event.service.empty()
                                      ? environment.topics.partition_of(record.shard)
                                      : shard_of(event.service, partitions);
-  send_out(self, record.shard, {environment.topics.decisions, partition}, std::move(out));
+  send_out(self, record, {environment.topics.decisions, partition}, std::move(out));
 }
 
 void take(Self self, const CommittedRecord& committed) {
   const JournalRecord& record = committed.record;
   const Environment& environment = *self->state.environment;
+  ShardRelay& relay = self->state.shards[record.shard];
+  relay.newest_seq = std::max(relay.newest_seq, record.seq);
   const TopicPartition signals{environment.topics.signals, static_cast<std::int32_t>(record.shard)};
   if (record.kind == JournalKind::skip) {
     const bool control = record.topic_kind == "control";
-    send_dead_letter(self, record.shard,
-                     control ? environment.topics.control_of(record.shard) : signals,
+    send_dead_letter(self, record, control ? environment.topics.control_of(record.shard) : signals,
                      control ? record.cut.control_begin : record.cut.signals_begin, -1,
                      "skipped: " + record.reason);
   }
@@ -130,40 +136,35 @@ void take(Self self, const CommittedRecord& committed) {
     const Event& event = record.events[k];
     const auto number = static_cast<std::int64_t>(k);
     if (auto message = shard_message(record, k, environment.topics.partitions)) {
-      send_to_shard(self, record.shard, std::move(*message));
+      send_to_shard(self, record, std::move(*message));
     }
     // Between shards only: the signals themselves are no decision.
     if (std::holds_alternative<Forwarded>(event.body)) continue;
     if (const auto* dead = std::get_if<DeadLettered>(&event.body)) {
-      send_dead_letter(self, record.shard, signals, dead->offset, dead->line, dead->reason);
+      send_dead_letter(self, record, signals, dead->offset, dead->line, dead->reason);
     }
     send_decision(self, record, number, event);
   }
+  tell_handed_on(self, record.shard);
 }
 
 }  // namespace
 
-relay_actor::behavior_type relay(Self self, EnvironmentPtr environment) {
+relay_actor::behavior_type relay(Self self, EnvironmentPtr environment,
+                                 std::shared_ptr<ShardBoard> board) {
   self->state.environment = std::move(environment);
+  self->state.board = std::move(board);
   return {
       [self](const CommittedPtr& committed) { take(self, *committed); },
       [self](const Flush& flush) -> caf::typed_response_promise<Flush> {
         auto promise = self->make_response_promise<Flush>();
         ShardRelay& relay = self->state.shards[flush.shard];
-        if (relay.unanswered == 0) return promise.deliver(flush);
+        if (relay.open.empty()) return promise.deliver(flush);
         relay.waiting.emplace_back(flush.seq, promise);
         return promise;
       },
-      [self](std::int64_t shard, const RelayedPtr& failed) {
-        if (!failed) return answered(self, shard);
-        spdlog::warn("shard {}: a decision could not be relayed and is sent again", shard);
-        self->delayed_send(self, retry_after, failed, shard);
-      },
-      [self](std::int64_t shard, bool stored) { forward_answered(self, shard, stored); },
-      [self](const Woken& woken) { append_forward(self, woken.shard); },
-      [self](const RelayedPtr& again, std::int64_t shard) {
-        append(self, shard, again->where, again->record);
-      },
+      [self](const RelayedPtr& message, bool stored) { answered(self, message, stored); },
+      [self](const RelayedPtr& again) { append(self, again); },
   };
 }
 

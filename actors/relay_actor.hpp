@@ -3,24 +3,29 @@
 
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/shard_board.hpp"
 
 namespace selfheal {
 
 struct ShardRelay {
-  std::int64_t unanswered = 0;  // appends that the log has not answered, forwards that wait
-  // Forwards leave one at a time: the receiver takes them in order and drops what is not beyond the
+  // Messages that the log has not answered, or that wait, by seq of the record they tell of.
+  std::map<std::int64_t, std::int64_t> open;
+  std::int64_t newest_seq = 0;
+  std::int64_t handed_on_seq = 0;  // as the board was told
+  // To each shard one message at a time: it takes them in order and drops what is not beyond the
   // last, so a later one must never arrive before an earlier one that has to be sent again.
-  std::deque<RelayedPtr> forwards;
+  std::map<TopicPartition, std::deque<RelayedPtr>> in_order;
   std::vector<std::pair<std::int64_t, caf::typed_response_promise<Flush>>> waiting;
 };
 
 struct RelayState {
   static inline const char* name = "relay";
   EnvironmentPtr environment;
+  std::shared_ptr<ShardBoard> board;
   std::map<std::int64_t, ShardRelay> shards;
 };
 
 relay_actor::behavior_type relay(relay_actor::stateful_pointer<RelayState> self,
-                                 EnvironmentPtr environment);
+                                 EnvironmentPtr environment, std::shared_ptr<ShardBoard> board);
 
 }  // namespace selfheal

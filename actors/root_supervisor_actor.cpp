@@ -31,7 +31,7 @@ void start(Self self) {
   const EnvironmentPtr& environment = state.environment;
   caf::actor_system& system = self->system();
   constexpr Threading own = Threading::own_thread;
-  state.shared.relay = spawn_io(system, own, relay, environment);
+  state.shared.relay = spawn_io(system, own, relay, environment, state.board);
   state.shared.read_model = spawn_io(system, own, read_model, environment);
   state.shared.store = spawn_io(system, own, store, environment, state.shared.relay,
                                 state.shared.read_model, state.board);

@@ -11,12 +11,13 @@ namespace selfheal {
 
 struct ShardPlace {
   ShardState state;
-  std::int64_t saved_seq = 0;     // by this process: everything up to it has been handed on
-  std::int64_t snapshot_seq = 0;  // of the newest snapshot on the bus
+  std::int64_t saved_seq = 0;      // on this process's disk
+  std::int64_t handed_on_seq = 0;  // by this process, whatever it has saved
+  std::int64_t snapshot_seq = 0;   // of the newest snapshot on the bus
   TimeMs snapshot_ms = 0;
   std::string owner;          // the process that owns it, as far as is known
   TimeMs owner_until_ms = 0;  // it counts as present until then, if nothing more is heard of it
-  std::int64_t owner_saved_seq = 0;
+  std::int64_t owner_handed_on_seq = 0;
 };
 
 class ShardBoard {
@@ -29,22 +30,26 @@ class ShardBoard {
     const std::lock_guard lock(mutex_);
     places_[shard].saved_seq = seq;
   }
+  void set_handed_on(std::int64_t shard, std::int64_t seq) {
+    const std::lock_guard lock(mutex_);
+    places_[shard].handed_on_seq = seq;
+  }
   void set_snapshot(std::int64_t shard, std::int64_t seq, TimeMs time_ms) {
     const std::lock_guard lock(mutex_);
     places_[shard].snapshot_seq = seq;
     places_[shard].snapshot_ms = time_ms;
   }
   void set_owner(std::int64_t shard, const std::string& owner, TimeMs until_ms,
-                 std::int64_t saved_seq) {
+                 std::int64_t handed_on_seq) {
     const std::lock_guard lock(mutex_);
     places_[shard].owner = owner;
     places_[shard].owner_until_ms = until_ms;
-    places_[shard].owner_saved_seq = saved_seq;
+    places_[shard].owner_handed_on_seq = handed_on_seq;
   }
-  std::int64_t owner_saved_seq(std::int64_t shard) const {
+  std::int64_t owner_handed_on_seq(std::int64_t shard) const {
     const std::lock_guard lock(mutex_);
     const auto found = places_.find(shard);
-    return found == places_.end() ? 0 : found->second.owner_saved_seq;
+    return found == places_.end() ? 0 : found->second.owner_handed_on_seq;
   }
   std::map<std::int64_t, ShardPlace> places() const {
     const std::lock_guard lock(mutex_);

@@ -39,7 +39,7 @@ void hand_on(ShardSupervisorState& state, Self self) {
 
 void drop_handed_on(ShardSupervisorState& state) {
   state.handed_on_seq =
-      std::max(state.handed_on_seq, state.shared.board->owner_saved_seq(state.shard));
+      std::max(state.handed_on_seq, state.shared.board->owner_handed_on_seq(state.shard));
   while (!state.held.empty() && state.held.front()->record.seq <= state.handed_on_seq) {
     state.held.pop_front();
   }

@@ -18,14 +18,12 @@ bool is_honest(Acceptance acceptance, const JournalRecord& record, const Chain& 
   return false;
 }
 
-// The records of a cut's range as they are kept now; nullopt where some have expired.
-Result<std::optional<RecordBatch>> kept_records(Log& log, RangeReader& reader,
-                                                const TopicPartition& where, OffsetRange range) {
+// The records of a cut's range; nullopt where some have expired.
+Result<std::optional<RecordBatch>> kept_records(RangeReader& reader, const OffsetRange& kept,
+                                                const OffsetRange& range) {
   RecordBatch batch;
   if (range.begin >= range.end) return std::optional(std::move(batch));
-  const Result<OffsetRange> kept = log.range(where);
-  if (!kept) return kept.error();
-  if (kept->begin > range.begin || kept->end < range.end) return std::optional<RecordBatch>();
+  if (kept.begin > range.begin || kept.end < range.end) return std::optional<RecordBatch>();
   const Result<void> read =
       reader.read(range, [&](const RecordBatch& part, const LogReader&) -> Result<void> {
         batch.records.insert(batch.records.end(), part.records.begin(), part.records.end());
@@ -140,10 +138,20 @@ Result<void> TopicAudit::audit_shard(std::int64_t number) {
           number, [this](std::int64_t of, Offset offset) { return control_at(of, offset); }),
       .signals = RangeReader(*source_.log, signals),
       .control = RangeReader(*source_.log, source_.topics.control_of(number)),
+      .signals_kept = {},
+      .control_kept = {},
       .snapshots = {},
       .saved = {},
       .pages = {}};
   if (options_.deep) {
+    if (!source_.topics.is_fleet(number)) {
+      const Result<OffsetRange> kept = source_.log->range(signals);
+      if (!kept) return kept.error();
+      shard.signals_kept = *kept;
+    }
+    const Result<OffsetRange> kept = source_.log->range(source_.topics.control_of(number));
+    if (!kept) return kept.error();
+    shard.control_kept = *kept;
     const Result<void> found = find_snapshots(shard, range->end);
     if (!found) return found;
     if (options_.store != nullptr) {
@@ -208,12 +216,11 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
 
 Result<void> TopicAudit::take_inputs(Shard& shard, const JournalRecord& record) {
   const Cut& cut = record.cut;
-  const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(shard.number)};
   auto first =
-      kept_records(*source_.log, shard.signals, signals, {cut.signals_begin, cut.signals_end});
+      kept_records(shard.signals, shard.signals_kept, {cut.signals_begin, cut.signals_end});
   if (!first) return first.error();
-  auto second = kept_records(*source_.log, shard.control, source_.topics.control_of(shard.number),
-                             {cut.control_begin, cut.control_end});
+  auto second =
+      kept_records(shard.control, shard.control_kept, {cut.control_begin, cut.control_end});
   if (!second) return second.error();
   std::optional<std::vector<RecordView>> records;
   if (*first && *second) {

@@ -56,6 +56,9 @@ class TopicAudit {
     ApprovalAudit approvals;
     RangeReader signals;
     RangeReader control;
+    // What is kept of its inputs; asked for once, after the journal's end was.
+    OffsetRange signals_kept;
+    OffsetRange control_kept;
     std::map<std::int64_t, std::vector<SnapshotManifest>> snapshots;  // by seq of their state
     SavedShard saved;                                                 // of the store
     std::map<std::string, std::string> pages;                         // as of the last look

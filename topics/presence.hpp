@@ -28,7 +28,7 @@ struct ShardPresence {
   std::int64_t shard = 0;
   std::string state;
   std::int64_t epoch = 0;      // where live: of its claim
-  std::int64_t saved_seq = 0;  // where live: everything up to it has been handed on and saved
+  std::int64_t saved_seq = 0;  // where live: everything up to it has been handed on
   static constexpr auto fields() {
     return std::tuple{field("shard", &ShardPresence::shard), field("state", &ShardPresence::state),
                       field("epoch", &ShardPresence::epoch),

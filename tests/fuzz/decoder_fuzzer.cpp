@@ -1,11 +1,18 @@
-// Everything that reads bytes from a topic: signals in all forms, journal records. The first byte
-// chooses. Beyond surviving, what was decoded must encode and decode to the same again.
+// Everything that reads bytes from a topic or a disk: signals in all forms, journal records, control
+// messages and what they carry, presence, snapshots and saved heads. The first byte chooses. Beyond
+// surviving, what was decoded must encode and decode to the same again.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "storage/snapshot.hpp"
+#include "topics/control.hpp"
+#include "topics/embedded_input.hpp"
 #include "topics/frame_codec.hpp"
 #include "topics/journal.hpp"
+#include "topics/json_codec.hpp"
+#include "topics/memory_log.hpp"
+#include "topics/presence.hpp"
 #include "topics/signal_decoder.hpp"
 #include "topics/signal_encoder.hpp"
 
@@ -50,15 +57,85 @@ void fuzz_journal(std::string_view text) {
   static_cast<void>(accept(chain, {0, record_time_ms, {}, text}, read));
 }
 
+template <class Body>
+void fuzz_body(std::string_view text) {
+  const Result<Body> body = from_json_text<Body>(text);
+  if (!body) return;
+  const Result<Body> again = from_json_text<Body>(to_json_text(*body));
+  must(again && *again == *body);
+}
+
+void fuzz_control(std::string_view text) {
+  const Result<ControlMessage> message = decode_control(text);
+  if (message) {
+    const Result<ControlMessage> again = decode_control(encode_control(*message));
+    must(again && *again == *message);
+  }
+  fuzz_body<LockRequested>(text);
+  fuzz_body<LockReleased>(text);
+  fuzz_body<LockGranted>(text);
+  fuzz_body<LockQueued>(text);
+  fuzz_body<Presence>(text);
+}
+
+void fuzz_saved_head(std::string_view text) {
+  SavedShard saved;
+  const Result<void> head = decode_saved_head(std::string(text), saved);
+  if (!head) return;
+  SavedShard again;
+  must(decode_saved_head(encode_saved_head(saved), again).has_value());
+  must(again.chain == saved.chain && again.last_offset == saved.last_offset);
+}
+
+// A chunk with the name of an honest snapshot and other bytes behind it.
+void fuzz_snapshot(std::string_view text) {
+  static const TopicNames topics = topic_names("f", 1);
+  MemoryLog log;
+  static_cast<void>(log.create_topics(topic_specs("f", 1)));
+  static MemoryPageStore store;
+  if (static bool filled = false; !filled) {
+    ShardChanges changes;
+    changes.puts["a/page"] = "value";
+    filled = store.write(changes).has_value();
+  }
+  Result<SnapshotManifest> manifest = write_snapshot(log, topics, store, 0);
+  must(manifest.has_value());
+  std::string chunk;
+  static_cast<void>(read_range(log, {topics.snapshots, 0}, {0, 1},
+                               [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                                 chunk = std::string(batch.records[0].value);
+                                 return {};
+                               }));
+  chunk.resize(chunk.find(manifest->id) + manifest->id.size());
+  chunk += text;
+  log.append({topics.snapshots, 0}, {.value = chunk}, [](const Result<Offset>&) {});
+  manifest->first_offset = 1;
+  manifest->end_offset = 2;
+  // Other bytes have another hash: whatever they say, nothing is taken over.
+  must(!read_snapshot(log, topics, 0, *manifest));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (data[0] % 4 == 0) {
-    fuzz_journal(text);
-  } else {
-    fuzz_signals(text);
+  switch (data[0] % 8) {
+    case 0:
+    case 4:
+      fuzz_journal(text);
+      break;
+    case 1:
+      fuzz_control(text);
+      break;
+    case 2:
+      fuzz_saved_head(text);
+      break;
+    case 3:
+      fuzz_snapshot(text);
+      break;
+    default:
+      fuzz_signals(text);
   }
   return 0;
 }

@@ -157,6 +157,8 @@ bool SimulatedOwner::claim() {
           seen = true;
           mine = mine || walked.acceptance == Acceptance::accepted;
         }
+        // Of the owner before, who may be gone before it has handed them on.
+        if (walked.acceptance == Acceptance::accepted) relay(*walked.record);
         return {};
       });
   if (!read) {
@@ -169,7 +171,8 @@ bool SimulatedOwner::claim() {
     return true;
   }
   claimed_pending_ = false;
-  if (!mine) return true;
+  // Somebody may have claimed after us in what was just read.
+  if (!mine || walk_->chain().owner != name_ + std::to_string(incarnation_)) return true;
   if (walk_->chain().settings != world_.settings) return true;
   go_live();
   return true;
