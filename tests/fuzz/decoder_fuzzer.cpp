@@ -1,6 +1,6 @@
-// Everything that reads bytes from a topic or a disk: signals in all forms, journal records, control
-// messages and what they carry, presence, snapshots and saved heads. The first byte chooses. Beyond
-// surviving, what was decoded must encode and decode to the same again.
+// Everything that reads bytes from a topic or a disk: signals in all forms, journal records,
+// control messages and what they carry, presence, snapshots and saved heads. The first byte
+// chooses. Beyond surviving, what was decoded must encode and decode to the same again.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
