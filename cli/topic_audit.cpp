@@ -280,47 +280,46 @@ void TopicAudit::compare_pages(const Shard& shard, const std::string& place,
   report_.violate(4, place, "it has rows that do not follow from the journal");
 }
 
-Result<void> TopicAudit::read_letters() {
-  const Result<std::int32_t> partitions = source_.log->partitions(source_.topics.deadletter);
-  if (!partitions) return partitions.error();
-  for (std::int32_t partition = 0; partition < *partitions; ++partition) {
-    const TopicPartition where{source_.topics.deadletter, partition};
-    const Result<OffsetRange> range = source_.log->range(where);
-    if (!range) return range.error();
-    if (range->begin > 0) inputs_.set_letters_whole(false);
-    const Result<void> read =
-        read_range(*source_.log, where, *range,
-                   [&](const RecordBatch& batch, const LogReader& reader) -> Result<void> {
-                     for (const RecordView& each : batch.records) {
-                       inputs_.take_letter(reader.headers(each.offset), report_);
-                     }
-                     return {};
-                   });
-    if (!read) return read;
-  }
-  return {};
-}
-
-Result<void> TopicAudit::read_decisions() {
-  const Result<std::int32_t> partitions = source_.log->partitions(source_.topics.decisions);
+// Shows every record that a topic still has; false where some have expired.
+Result<bool> TopicAudit::read_topic(const std::string& topic, const TakeRecord& take) {
+  const Result<std::int32_t> partitions = source_.log->partitions(topic);
   if (!partitions) return partitions.error();
   bool whole = true;
   for (std::int32_t partition = 0; partition < *partitions; ++partition) {
-    const TopicPartition where{source_.topics.decisions, partition};
+    const TopicPartition where{topic, partition};
     const Result<OffsetRange> range = source_.log->range(where);
     if (!range) return range.error();
     whole = whole && range->begin == 0;
     const Result<void> read =
         read_range(*source_.log, where, *range,
-                   [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-                     for (const RecordView& each : batch.records) {
-                       relays_.take_decision(each, partition, report_);
-                     }
+                   [&](const RecordBatch& batch, const LogReader& reader) -> Result<void> {
+                     for (const RecordView& each : batch.records) take(each, partition, reader);
                      return {};
                    });
-    if (!read) return read;
+    if (!read) return read.error();
   }
-  relays_.compare(whole, options_.everything_ended, report_);
+  return whole;
+}
+
+Result<void> TopicAudit::read_letters() {
+  const Result<bool> whole =
+      read_topic(source_.topics.deadletter,
+                 [&](const RecordView& read, std::int32_t, const LogReader& reader) {
+                   inputs_.take_letter(reader.headers(read.offset), report_);
+                 });
+  if (!whole) return whole.error();
+  inputs_.set_letters_whole(*whole);
+  return {};
+}
+
+Result<void> TopicAudit::read_decisions() {
+  const Result<bool> whole =
+      read_topic(source_.topics.decisions,
+                 [&](const RecordView& read, std::int32_t partition, const LogReader&) {
+                   relays_.take_decision(read, partition, report_);
+                 });
+  if (!whole) return whole.error();
+  relays_.compare(*whole, options_.everything_ended, report_);
   return {};
 }
 

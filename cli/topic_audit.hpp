@@ -2,6 +2,7 @@
 // Reads every topic of a cluster from its beginning and has the audits of decision/audit look at
 // it: what `selfheal audit verify` does. Shares with the service only the events and their codecs,
 // and for invariant 5 the code that decides.
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -70,6 +71,9 @@ class TopicAudit {
   void compare_pages(const Shard& shard, const std::string& place, const SavedShard& other);
   void note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why);
   Result<void> find_snapshots(Shard& shard, Offset end);
+  using TakeRecord =
+      std::function<void(const RecordView&, std::int32_t partition, const LogReader&)>;
+  Result<bool> read_topic(const std::string& topic, const TakeRecord& take);
   Result<void> read_letters();
   Result<void> read_decisions();
   Result<void> read_effects();

@@ -6,7 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/time.hpp"
+
 namespace selfheal {
+
+// Of a running service: what its last records say may not have reached other topics yet.
+constexpr DurationMs on_its_way_ms = 10 * 1000;
 
 struct Violation {
   int invariant = 0;

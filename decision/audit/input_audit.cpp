@@ -6,9 +6,6 @@
 namespace selfheal {
 namespace {
 
-// What a running service has committed within this time may still be on its way.
-constexpr DurationMs on_its_way_ms = 10 * 1000;
-
 std::string place_of(const JournalRecord& record) {
   return std::to_string(record.shard) + "/" + std::to_string(record.seq);
 }

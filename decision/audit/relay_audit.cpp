@@ -5,11 +5,6 @@
 #include "topics/event_codec.hpp"
 
 namespace selfheal {
-namespace {
-
-constexpr DurationMs on_its_way_ms = 10 * 1000;
-
-}  // namespace
 
 void RelayAudit::take(const JournalRecord& record) {
   newest_ms_ = std::max(newest_ms_, record.cut.tick_ms);

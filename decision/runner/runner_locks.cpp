@@ -10,6 +10,11 @@ namespace selfheal {
 // What the fleet's shard says. Only the answer to the last request counts; of an older one, or of a
 // run that has dropped out, the fleet's shard hears by the release.
 void Runner::take_lock_words(Token& token) {
+  const auto awaits_lock = [&](const std::string& action_id, std::int64_t number) {
+    const RunLock* lock = locks_.find(action_id);
+    return lock != nullptr && runs_.find(action_id) != nullptr && lock->awaited &&
+           lock->number == number;
+  };
   for (const ControlInput& control : token.controls) {
     const ControlMessage& message = control.message;
     const bool grants = message.kind == "lock_grant";
@@ -22,23 +27,23 @@ void Runner::take_lock_words(Token& token) {
                                   "word of a lock must be signed by the fleet's shard"}});
       continue;
     }
-    const Result<LockGranted> granted = from_json_text<LockGranted>(message.body);
-    const Result<LockQueued> queued = from_json_text<LockQueued>(message.body);
-    if (grants ? !granted : !queued) continue;
-    const std::string action_id = grants ? granted->action_id : queued->request.action_id;
-    const std::int64_t number = grants ? granted->number : queued->request.number;
-    const RunLock* lock = locks_.find(action_id);
-    const RunRow* run = runs_.find(action_id);
-    if (lock == nullptr || run == nullptr || !lock->awaited || lock->number != number) continue;
-    const std::string service = run->intent.service;
-    const std::string incident_id = run->intent.incident_id;
     if (grants) {
-      emit(token, {service, incident_id, cause,
-                   LockAcquired{action_id, number, granted->target, granted->until_ms}});
-      move_due(token, action_id);
-    } else if (lock->waits_for.empty()) {
-      emit(token, {service, incident_id, cause,
-                   LockAwaited{action_id, number, queued->request.target, queued->reason}});
+      const Result<LockGranted> granted = from_json_text<LockGranted>(message.body);
+      if (!granted || !awaits_lock(granted->action_id, granted->number)) continue;
+      const RunIntent intent = runs_.find(granted->action_id)->intent;
+      emit(token,
+           {intent.service, intent.incident_id, cause,
+            LockAcquired{granted->action_id, granted->number, granted->target, granted->until_ms}});
+      move_due(token, granted->action_id);
+    } else {
+      const Result<LockQueued> queued = from_json_text<LockQueued>(message.body);
+      if (!queued) continue;
+      const LockRequested& request = queued->request;
+      if (!awaits_lock(request.action_id, request.number)) continue;
+      if (!locks_.find(request.action_id)->waits_for.empty()) continue;  // told already
+      const RunIntent& intent = runs_.find(request.action_id)->intent;
+      emit(token, {intent.service, intent.incident_id, cause,
+                   LockAwaited{request.action_id, request.number, request.target, queued->reason}});
     }
   }
 }
