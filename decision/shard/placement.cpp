@@ -59,12 +59,16 @@ void Placement::note_owners(const Member& member) {
 }
 
 // When nobody was heard for a while it was the log that was away: who was there before still is.
+// Of such a silence a little counts all the same: else a survivor that is slow to say that it is
+// there would keep a dead process present for ever.
 void Placement::outlast_silence(TimeMs append_ms) {
   const TimeMs before_ms = last_heard_ms_;
   last_heard_ms_ = std::max(last_heard_ms_, append_ms);
-  if (before_ms == 0 || append_ms - before_ms <= limits_.heartbeat_timeout_ms / 2) return;
+  const DurationMs silent_ms = append_ms - before_ms;
+  if (before_ms == 0 || silent_ms <= limits_.heartbeat_timeout_ms / 2) return;
   for (auto& [name, member] : members_) {
-    if (is_present(member, before_ms)) member.last_ms = append_ms;
+    if (!is_present(member, before_ms)) continue;
+    member.last_ms += silent_ms - limits_.heartbeat_timeout_ms / 4;
   }
 }
 

@@ -146,6 +146,23 @@ TEST_F(PlacementTest, ALogThatWasAwayMakesNobodyAbsent) {
   EXPECT_EQ(views.at("a").lapses(), 0);
 }
 
+// Given a survivor whose records come further apart than what counts as a silence of the log.
+// Expect it to take over all the same: else each of them would keep the dead one present for ever.
+TEST_F(PlacementTest, ASlowSurvivorStillReplacesTheDead) {
+  join("a");
+  join("b");
+  run(2000);
+  ASSERT_GT(owned("b"), 0);
+  constexpr DurationMs apart_ms = 300;
+  for (int i = 0; i < 20; ++i) {
+    now_ms += apart_ms;
+    deliver(presence_of("a"));
+    obey("a", views.at("a").orders(now_ms));
+  }
+  deliver(presence_of("a"));
+  EXPECT_EQ(owned("a"), shard_count);
+}
+
 TEST_F(PlacementTest, WhoWasTakenForDeadNeedlesslyIsGivenLonger) {
   join("a");
   join("b");
