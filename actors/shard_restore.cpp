@@ -4,9 +4,28 @@
 #include "topics/event_codec.hpp"
 
 namespace selfheal {
+namespace {
+
+// Every shard and every restart reads the same settings, many kilobytes of text: a thread keeps
+// those that it read last.
+Result<std::shared_ptr<const Settings>> settings_of(const std::string& text) {
+  thread_local std::string last_text;
+  thread_local std::shared_ptr<const Settings> last;
+  if (last == nullptr || text != last_text) {
+    Result<Settings> settings = settings_from_text(text);
+    if (!settings) return settings.error();
+    last = std::make_shared<const Settings>(std::move(*settings));
+    last_text = text;
+  }
+  return last;
+}
+
+}  // namespace
 
 std::string difference(const JournalRecord& recorded, const Token& decided,
                        std::uint64_t state_hash) {
+  std::string was;
+  std::string is;
   for (std::size_t k = 0; k < std::max(recorded.events.size(), decided.events.size()); ++k) {
     const std::string id = decided.id_of(k);
     if (k >= recorded.events.size()) {
@@ -15,8 +34,10 @@ std::string difference(const JournalRecord& recorded, const Token& decided,
     if (k >= decided.events.size()) {
       return id + ": recorded " + event_text(recorded.events[k]) + ", nothing was decided";
     }
-    const std::string was = event_text(recorded.events[k]);
-    const std::string is = event_text(decided.events[k]);
+    was.clear();
+    is.clear();
+    append_event(was, recorded.events[k]);
+    append_event(is, decided.events[k]);
     if (was != is) return id + ": recorded " + was + ", decided " + is;
   }
   if (state_hash != recorded.state_hash) {
@@ -42,9 +63,9 @@ Result<void> JournalWalk::load(const SavedShard& saved) {
   last_offset_ = saved.last_offset;
   last_record_hash_ = saved.last_record_hash;
   if (!chain_.settings.empty()) {
-    Result<Settings> settings = settings_from_text(chain_.settings);
+    Result<std::shared_ptr<const Settings>> settings = settings_of(chain_.settings);
     if (!settings) return settings.error();
-    fold_.configure(std::make_shared<const Settings>(std::move(*settings)));
+    fold_.configure(std::move(*settings));
   }
   fold_.load(saved.pages);
   return {};
@@ -147,10 +168,10 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
       has_lost_inputs_ = false;
     }
     if (record.kind == JournalKind::config) {
-      Result<Settings> settings = settings_from_text(record.content);
+      Result<std::shared_ptr<const Settings>> settings = settings_of(record.content);
       if (!settings) return settings.error();
       // Live, the stages take new settings with the next token; so here.
-      fold_.configure(std::make_shared<const Settings>(std::move(*settings)));
+      fold_.configure(std::move(*settings));
       settings_changed_ = true;
     }
     if (record.kind == JournalKind::batch) {

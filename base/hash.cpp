@@ -3,6 +3,8 @@
 #include <sodium.h>
 #include <xxhash.h>
 
+#include <array>
+
 namespace selfheal {
 
 std::uint64_t hash64(std::string_view bytes, std::uint64_t seed) {
@@ -16,12 +18,12 @@ Hash128 hash128(std::string_view bytes) {
 
 std::string to_hex(std::string_view bytes) {
   constexpr std::string_view digits = "0123456789abcdef";
-  std::string hex;
-  hex.reserve(bytes.size() * 2);
+  std::string hex(bytes.size() * 2, '0');
+  char* at = hex.data();
   for (const char each : bytes) {
     const auto byte = static_cast<unsigned char>(each);
-    hex += digits[byte >> 4];
-    hex += digits[byte & 15];
+    *at++ = digits[byte >> 4];
+    *at++ = digits[byte & 15];
   }
   return hex;
 }
@@ -31,9 +33,12 @@ std::string to_hex(const Sha256& digest) {
 }
 
 std::string to_hex(std::uint64_t value) {
-  std::string bytes;
-  for (int shift = 56; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift & 255);
-  return to_hex(bytes);
+  std::array<char, 8> bytes;
+  for (char& byte : bytes) {
+    byte = static_cast<char>(value >> 56);
+    value <<= 8;
+  }
+  return to_hex(std::string_view(bytes.data(), bytes.size()));
 }
 
 Result<std::string> from_hex(std::string_view hex) {
@@ -44,13 +49,12 @@ Result<std::string> from_hex(std::string_view hex) {
     return -1;
   };
   if (hex.size() % 2 != 0) return Error{ErrorCode::invalid, "odd number of hex digits"};
-  std::string bytes;
-  bytes.reserve(hex.size() / 2);
+  std::string bytes(hex.size() / 2, '\0');
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const int high = nibble(hex[i]);
     const int low = nibble(hex[i + 1]);
     if (high < 0 || low < 0) return Error{ErrorCode::invalid, "not a hex digit"};
-    bytes += static_cast<char>(high * 16 + low);
+    bytes[i / 2] = static_cast<char>(high * 16 + low);
   }
   return bytes;
 }

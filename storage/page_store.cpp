@@ -12,11 +12,13 @@
 namespace selfheal {
 
 std::string encode_saved_head(const SavedShard& head) {
-  Json json = Json::object();
-  json["chain"] = encode_chain(head.chain);
-  json["last_offset"] = head.last_offset;
-  json["last_record_hash"] = head.last_record_hash;
-  return dump(json);
+  std::string out;
+  JsonObjectWriter object(out);
+  append_json(object.member("chain"), encode_chain(head.chain));
+  append_json(object.member("last_offset"), head.last_offset);
+  append_json(object.member("last_record_hash"), head.last_record_hash);
+  object.end();
+  return out;
 }
 
 Result<void> decode_saved_head(const std::string& text, SavedShard& saved) {
@@ -240,11 +242,18 @@ Result<SavedShard> MemoryPageStore::load(std::int64_t shard) {
 
 Result<void> MemoryPageStore::visit(std::int64_t shard, const VisitHead& head,
                                     const VisitPage& page) {
-  const Result<SavedShard> saved = load(shard);
-  if (!saved) return saved.error();
-  if (!saved->found) return {};
-  Result<void> done = head(*saved);
-  for (auto each = saved->pages.begin(); done && each != saved->pages.end(); ++each) {
+  // Locked throughout, so that all is of one moment: a visitor may not come back to this store.
+  const std::lock_guard lock(mutex_);
+  const auto found = shards_.find(shard);
+  if (found == shards_.end()) return {};
+  const Shard& kept = found->second;
+  SavedShard saved;
+  saved.found = true;
+  saved.chain = kept.chain;
+  saved.last_offset = kept.last_offset;
+  saved.last_record_hash = kept.last_record_hash;
+  Result<void> done = head(saved);
+  for (auto each = kept.pages.begin(); done && each != kept.pages.end(); ++each) {
     done = page(each->first, each->second);
   }
   return done;

@@ -29,6 +29,18 @@ void guard_after_progress(Chain& chain) {
   }
 }
 
+// Whether `hex` is what to_hex() makes of `digest`, without making it.
+bool is_hex_of(std::string_view hex, const Sha256& digest) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  if (hex.size() != 2 * digest.size()) return false;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    if (hex[2 * i] != digits[digest[i] >> 4] || hex[2 * i + 1] != digits[digest[i] & 15]) {
+      return false;
+    }
+  }
+  return true;
+}
+
 Acceptance place(const Chain& chain, const JournalRecord& record, TimeMs append_time_ms) {
   if (record.kind == JournalKind::claim) {
     if (record.epoch <= chain.epoch) return Acceptance::stale_epoch;
@@ -38,7 +50,7 @@ Acceptance place(const Chain& chain, const JournalRecord& record, TimeMs append_
     return record.epoch < chain.epoch ? Acceptance::stale_epoch : Acceptance::future_epoch;
   }
   if (record.seq != chain.seq + 1) return Acceptance::wrong_seq;
-  if (record.prev_hash != to_hex(chain.head)) return Acceptance::wrong_hash;
+  if (!is_hex_of(record.prev_hash, chain.head)) return Acceptance::wrong_hash;
   const bool cuts_nothing =
       record.kind == JournalKind::config || record.kind == JournalKind::snapshot;
   if (cuts_nothing) return Acceptance::accepted;

@@ -5,6 +5,7 @@
 
 #include "topics/event_codec.hpp"
 #include "topics/json_canonical.hpp"
+#include "topics/json_named.hpp"
 
 namespace selfheal {
 namespace {
@@ -14,15 +15,6 @@ constexpr std::array<const char*, 6> kind_names = {"claim",  "batch", "config",
 constexpr std::string_view value_start = "{\"signature\":\"";
 constexpr std::string_view value_middle = "\",\"body\":";
 constexpr std::size_t signature_digits = 128;
-
-std::uint64_t hex_number(const Json& json) {
-  const Result<std::string> bytes = from_hex(json.get<std::string>());
-  if (!bytes || bytes->size() != 8)
-    throw Json::other_error::create(501, "not 16 hex digits", &json);
-  std::uint64_t value = 0;
-  for (const char byte : *bytes) value = value << 8 | static_cast<unsigned char>(byte);
-  return value;
-}
 
 // Throws Json::exception on a wrong form; decode_body converts.
 Cut cut_from_json(const Json& json) {
@@ -133,41 +125,9 @@ void append_events(std::string& out, const std::vector<Event>& events) {
   out += ']';
 }
 
-bool read_hex(JsonReader& in, std::uint64_t& value) {
-  std::string text;
-  if (!in.text(text) || text.size() != 16) return false;
-  const Result<std::string> bytes = from_hex(text);
-  if (!bytes) return false;
-  value = 0;
-  for (const char byte : *bytes) value = value << 8 | static_cast<unsigned char>(byte);
-  return true;
-}
-
 bool read_pair(JsonReader& in, Offset& begin, Offset& end) {
   return in.open('[') && in.integer(begin) && in.take(',') && in.integer(end) && in.close(']');
 }
-
-// Reads the named members of an object into `into`, each at most once. `found` gets a bit a name.
-template <class Into, std::size_t count>
-bool read_named(
-    JsonReader& in, Into& into, std::uint64_t& found,
-    const std::array<std::pair<std::string_view, bool (*)(JsonReader&, Into&)>, count>& names) {
-  std::size_t next = 0;
-  return in.members([&](std::string_view name) {
-    for (std::size_t tried = 0; tried < count; ++tried) {
-      const std::size_t place = (next + tried) % count;
-      if (names[place].first != name) continue;
-      if ((found >> place & 1) != 0) return false;
-      found |= std::uint64_t{1} << place;
-      next = place + 1;
-      return names[place].second(in, into);
-    }
-    return in.skip_value();
-  });
-}
-
-template <class Into>
-using Named = std::pair<std::string_view, bool (*)(JsonReader&, Into&)>;
 
 constexpr std::array<Named<Cut>, 6> cut_names = {{
     {"caught_up_through_ms",
@@ -396,73 +356,6 @@ Result<SignedBody> unwrap_body(std::string_view value) {
   }
   return SignedBody{value.substr(value_start.size(), signature_digits),
                     value.substr(body_at, value.size() - body_at - 1)};
-}
-
-std::string encode_chain(const Chain& chain) {
-  Json json = Json::object();
-  json["shard"] = chain.shard;
-  json["epoch"] = chain.epoch;
-  json["seq"] = chain.seq;
-  json["head"] = to_hex(chain.head);
-  json["owner"] = chain.owner;
-  json["public_key"] = chain.public_key;
-  json["fold_version"] = chain.fold_version;
-  json["partitions"] = chain.partitions;
-  json["shard_seed"] = to_hex(chain.shard_seed);
-  json["signals_next"] = chain.signals_next;
-  json["control_next"] = chain.control_next;
-  json["tick_ms"] = chain.tick_ms;
-  json["caught_up_through_ms"] = chain.caught_up_through_ms;
-  json["state_hash"] = to_hex(chain.state_hash);
-  json["generation"] = chain.generation;
-  json["settings"] = chain.settings;
-  json["settings_ms"] = chain.settings_ms;
-  json["snapshot_seq"] = chain.snapshot_seq;
-  json["snapshot_ms"] = chain.snapshot_ms;
-  json["poison"] = {chain.poison.signals_until, chain.poison.control_until,
-                    chain.poison.records_max, chain.poison.single_failures};
-  json["journal_next"] = chain.journal_next;
-  return dump(json);
-}
-
-Result<Chain> decode_chain(std::string_view text) {
-  const Result<Json> parsed = parse_json(text);
-  if (!parsed) return parsed.error().within("chain");
-  const Json& json = *parsed;
-  try {
-    Chain chain;
-    chain.shard = json.at("shard").get<std::int64_t>();
-    chain.epoch = json.at("epoch").get<std::int64_t>();
-    chain.seq = json.at("seq").get<std::int64_t>();
-    const Result<std::string> head = from_hex(json.at("head").get<std::string>());
-    if (!head || head->size() != chain.head.size()) {
-      return Error{ErrorCode::corrupt, "chain: the head is not a SHA-256"};
-    }
-    std::copy(head->begin(), head->end(), chain.head.begin());
-    chain.owner = json.at("owner").get<std::string>();
-    chain.public_key = json.at("public_key").get<std::string>();
-    chain.fold_version = json.at("fold_version").get<std::int64_t>();
-    chain.partitions = json.at("partitions").get<std::int64_t>();
-    chain.shard_seed = hex_number(json.at("shard_seed"));
-    chain.signals_next = json.at("signals_next").get<Offset>();
-    chain.control_next = json.at("control_next").get<Offset>();
-    chain.tick_ms = json.at("tick_ms").get<TimeMs>();
-    chain.caught_up_through_ms = json.at("caught_up_through_ms").get<TimeMs>();
-    chain.state_hash = hex_number(json.at("state_hash"));
-    chain.generation = json.at("generation").get<std::int64_t>();
-    chain.settings = json.at("settings").get<std::string>();
-    // Chains that were saved before there were these have none.
-    chain.settings_ms = json.value("settings_ms", TimeMs{0});
-    chain.snapshot_seq = json.value("snapshot_seq", std::int64_t{0});
-    chain.snapshot_ms = json.value("snapshot_ms", TimeMs{0});
-    const Json& poison = json.at("poison");
-    chain.poison = {poison.at(0).get<Offset>(), poison.at(1).get<Offset>(),
-                    poison.at(2).get<std::int64_t>(), poison.at(3).get<std::int64_t>()};
-    chain.journal_next = json.at("journal_next").get<Offset>();
-    return chain;
-  } catch (const Json::exception& failure) {
-    return Error{ErrorCode::corrupt, std::string("chain: ") + failure.what()};
-  }
 }
 
 }  // namespace selfheal

@@ -1,5 +1,7 @@
 #include "topics/json_reader.hpp"
 
+#include "topics/json_plain.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -36,11 +38,10 @@ void append_utf8(std::string& out, unsigned code) {
 // Past the string whose quote is at `at`, by looking for its end only; null where it has none.
 const char* rough_text_end(const char* at, const char* end) {
   for (++at; at < end; ++at) {
-    if (*at == '\\') {
-      ++at;
-    } else if (*at == '"') {
-      return at + 1;
-    }
+    at = json_detail::plain_end(at, end);
+    if (at == end) return nullptr;
+    if (*at == '"') return at + 1;
+    if (*at == '\\') ++at;
   }
   return nullptr;
 }
@@ -96,7 +97,7 @@ bool JsonReader::text(std::string& into) {
   into.clear();
   while (true) {
     const char* const begin = at_;
-    while (at_ != end_ && json_detail::is_plain(*at_)) ++at_;
+    at_ = json_detail::plain_end(at_, end_);
     into.append(begin, at_);
     if (at_ == end_) return false;
     if (*at_ == '"') {
@@ -164,7 +165,7 @@ bool JsonReader::skip_text() {
 bool JsonReader::plain_name(std::string_view& into) {
   if (!take('"')) return false;
   const char* const begin = at_;
-  while (at_ != end_ && json_detail::is_plain(*at_)) ++at_;
+  at_ = json_detail::plain_end(at_, end_);
   if (at_ == end_ || *at_ != '"') return false;
   into = std::string_view(begin, static_cast<std::size_t>(at_ - begin));
   ++at_;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "topics/json_plain.hpp"
 #include "topics/json_reader.hpp"
 
 namespace selfheal {
@@ -46,7 +47,7 @@ void append_json_text(std::string& out, std::string_view text) {
   const char* const end = at + text.size();
   while (at < end) {
     const char* const begin = at;
-    while (at < end && json_detail::is_plain(*at)) ++at;
+    at = json_detail::plain_end(at, end);
     out.append(begin, at);
     if (at == end) break;
     if (static_cast<unsigned char>(*at) < 0x80) {

@@ -1,7 +1,6 @@
 #include "topics/memory_log.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "base/check.hpp"
 
@@ -17,19 +16,27 @@ Error missing(const TopicPartition& where) {
 
 class MemoryLog::Reader : public LogReader {
  public:
-  Reader(MemoryLog& log, TopicPartition where, Offset start, std::shared_ptr<ReaderState> state)
-      : log_(log), where_(std::move(where)), position_(start), state_(std::move(state)) {}
+  Reader(MemoryLog& log, const Partition& partition, TopicPartition where, Offset start,
+         std::shared_ptr<ReaderState> state)
+      : log_(log),
+        partition_(partition),
+        where_(std::move(where)),
+        position_(start),
+        state_(std::move(state)) {}
   ~Reader() override { state_->wake.clear(); }
 
   Result<void> poll(RecordBatch& batch, const PollLimits& limits) override {
     last_.reset();
     const std::lock_guard lock(log_.mutex_);
-    const Partition& partition = *log_.find(where_);
+    const Partition& partition = partition_;
     if (position_ < partition.begin || position_ > partition.end()) {
       return Error{ErrorCode::corrupt, "offset " + std::to_string(position_) + " of " +
                                            where_.topic + "/" + std::to_string(where_.partition) +
                                            " is outside of what the log holds"};
     }
+    state_->armed = position_ == partition.end();
+    batch.next_offset = position_;
+    if (state_->armed) return {};
     auto taken = std::make_shared<std::vector<std::shared_ptr<const Stored>>>();
     std::size_t bytes = 0;
     first_of_last_ = position_;
@@ -42,10 +49,8 @@ class MemoryLog::Reader : public LogReader {
       taken->push_back(stored);
       ++position_;
     }
-    state_->armed = taken->empty();
     batch.bytes += bytes;
     batch.next_offset = position_;
-    if (taken->empty()) return {};
     batch.owners.push_back(taken);
     last_ = std::move(taken);
     return {};
@@ -55,12 +60,12 @@ class MemoryLog::Reader : public LogReader {
 
   bool at_end() const override {
     const std::lock_guard lock(log_.mutex_);
-    return position_ == log_.find(where_)->end();
+    return position_ == partition_.end();
   }
 
   Offset end() const override {
     const std::lock_guard lock(log_.mutex_);
-    return std::max(position_, log_.find(where_)->end());
+    return std::max(position_, partition_.end());
   }
 
   Headers headers(Offset offset) const override {
@@ -71,6 +76,7 @@ class MemoryLog::Reader : public LogReader {
 
  private:
   MemoryLog& log_;
+  const Partition& partition_;  // topics never lose or gain partitions
   const TopicPartition where_;
   Offset position_;
   std::shared_ptr<ReaderState> state_;
@@ -198,9 +204,12 @@ std::size_t MemoryLog::pending() const {
 
 std::vector<TopicPartition> MemoryLog::pending_partitions() const {
   const std::lock_guard lock(mutex_);
-  std::set<TopicPartition> all;
-  for (const Queued& each : queue_) all.insert(each.where);
-  return {all.begin(), all.end()};
+  std::vector<TopicPartition> all;
+  for (const Queued& each : queue_) {
+    const auto place = std::lower_bound(all.begin(), all.end(), each.where);
+    if (place == all.end() || *place != each.where) all.insert(place, each.where);
+  }
+  return all;
 }
 
 Result<std::unique_ptr<LogReader>> MemoryLog::open(const TopicPartition& where, Offset start,
@@ -212,7 +221,7 @@ Result<std::unique_ptr<LogReader>> MemoryLog::open(const TopicPartition& where, 
   auto state = std::make_shared<ReaderState>(std::move(wake));
   partition->readers.push_back(state);
   return std::unique_ptr<LogReader>(
-      std::make_unique<Reader>(*this, where, start, std::move(state)));
+      std::make_unique<Reader>(*this, *partition, where, start, std::move(state)));
 }
 
 Result<void> MemoryLog::flush(DurationMs /*timeout_ms*/) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/signature.hpp"
+#include "topics/json_codec.hpp"
 
 namespace selfheal {
 namespace {
@@ -304,6 +305,25 @@ TEST_F(Journal, AChainComesBackAsItWas) {
   EXPECT_EQ(*again, chain_);
   EXPECT_FALSE(decode_chain("{}"));
   EXPECT_FALSE(decode_chain("?"));
+}
+
+// Given the text of a chain.
+// Expect the bytes that the tree gives, and the tree to read what comes without the newer members.
+TEST_F(Journal, AChainIsWrittenAsTheTreeWouldAndOlderOnesAreRead) {
+  ASSERT_EQ(read(claim(1)), Acceptance::accepted);
+  ASSERT_EQ(read(next(JournalKind::config)), Acceptance::accepted);
+  chain_.owner = "a \"name\"\n\x01 \xc3\xa4";
+  chain_.poison = {3, 4, 1, 2};
+  const std::string text = encode_chain(chain_);
+  Result<Json> tree = parse_json(text);
+  ASSERT_TRUE(tree);
+  EXPECT_EQ(dump(*tree), text);
+  for (const char* name : {"settings_ms", "snapshot_seq", "snapshot_ms"}) tree->erase(name);
+  const Result<Chain> older = decode_chain(dump(*tree));
+  ASSERT_TRUE(older) << older.error().context;
+  Chain expected = chain_;
+  expected.settings_ms = expected.snapshot_seq = expected.snapshot_ms = 0;
+  EXPECT_EQ(*older, expected);
 }
 
 TEST_F(Journal, TwoReadersOfOneLogAgree) {
