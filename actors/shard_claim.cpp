@@ -133,32 +133,18 @@ Result<LoadedState> load_state(const Environment& environment, std::int64_t shar
   Result<SavedShard> saved = environment.store->load(shard);
   if (!saved) return saved.error();
   if (saved->found || !environment.snapshots) return LoadedState{std::move(*saved)};
-  const Result<std::optional<SnapshotPointer>> pointer =
-      find_snapshot(*environment.log, environment.topics, shard, environment.shard_keys);
-  if (!pointer) return pointer.error();
-  if (!pointer->has_value()) return LoadedState{std::move(*saved)};
-  const SnapshotManifest& manifest = (*pointer)->manifest;
-  Result<SavedShard> snapshot =
-      read_snapshot(*environment.log, environment.topics, shard, manifest);
-  if (!snapshot) {
+  Result<SnapshotLoad> load = load_snapshot(*environment.log, environment.topics,
+                                            *environment.store, shard, environment.shard_keys);
+  if (!load) return load.error();
+  for (const std::string& why : load->refused) {
     // The journal alone is slower, and enough.
-    spdlog::warn("shard {}: {}; restoring from the journal", shard, snapshot.error().context);
-    return LoadedState{std::move(*saved)};
+    spdlog::warn("shard {}: {}; restoring from an older one or the journal", shard, why);
   }
-  spdlog::info("shard {}: {} pages from the snapshot of record {}", shard, manifest.pages,
-               manifest.seq);
-  // Later saves only write what changes.
-  ShardChanges changes;
-  changes.shard = shard;
-  changes.chain = snapshot->chain;
-  changes.last_offset = snapshot->last_offset;
-  changes.last_record_hash = snapshot->last_record_hash;
-  changes.replaces_all = true;
-  for (const auto& [key, value] : snapshot->pages) changes.puts.emplace(key, value);
-  const Result<void> written = environment.store->write(changes);
-  if (!written) return written.error();
+  if (!load->saved.found) return LoadedState{std::move(*saved)};
+  spdlog::info("shard {}: {} pages from the snapshot of record {}", shard, load->saved.pages.size(),
+               load->saved.chain.seq);
   environment.metrics->count_restore("snapshot");
-  return LoadedState{std::move(*snapshot), true};
+  return LoadedState{std::move(load->saved), true};
 }
 
 Result<void> read_history(const Environment& environment, const Chain& until,

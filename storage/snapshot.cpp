@@ -219,6 +219,29 @@ bool is_trusted(const SignedBody& parts, const std::vector<std::string>& public_
   });
 }
 
+// The trusted pointers of a shard, newest first. Whether the journal confirms them is not asked.
+Result<std::vector<SnapshotPointer>> trusted_pointers(Log& log, const TopicNames& topics,
+                                                      std::int64_t shard,
+                                                      const std::vector<std::string>& public_keys) {
+  const TopicPartition where{topics.snapshot_pointers, topics.partition_of(shard)};
+  const Result<OffsetRange> range = log.range(where);
+  if (!range) return range.error();
+  std::vector<SnapshotPointer> found;
+  const Result<void> read = read_range(
+      log, where, *range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+        for (const RecordView& record : batch.records) {
+          const Result<SignedBody> parts = unwrap_body(record.value);
+          if (!parts || !is_trusted(*parts, public_keys)) continue;
+          Result<SnapshotPointer> pointer = from_json_text<SnapshotPointer>(parts->body);
+          if (pointer && pointer->shard == shard) found.push_back(std::move(*pointer));
+        }
+        return {};
+      });
+  if (!read) return read.error();
+  std::reverse(found.begin(), found.end());
+  return found;
+}
+
 }  // namespace
 
 Result<SnapshotManifest> write_snapshot(Log& log, const TopicNames& topics, PageStore& store,
@@ -281,27 +304,47 @@ Result<NewRecord> encode_pointer(const SnapshotPointer& pointer, const std::stri
 Result<std::optional<SnapshotPointer>> find_snapshot(Log& log, const TopicNames& topics,
                                                      std::int64_t shard,
                                                      const std::vector<std::string>& public_keys) {
-  const TopicPartition where{topics.snapshot_pointers, topics.partition_of(shard)};
-  const Result<OffsetRange> range = log.range(where);
-  if (!range) return range.error();
-  std::vector<SnapshotPointer> found;
-  const Result<void> read = read_range(
-      log, where, *range, [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-        for (const RecordView& record : batch.records) {
-          const Result<SignedBody> parts = unwrap_body(record.value);
-          if (!parts || !is_trusted(*parts, public_keys)) continue;
-          Result<SnapshotPointer> pointer = from_json_text<SnapshotPointer>(parts->body);
-          if (pointer && pointer->shard == shard) found.push_back(std::move(*pointer));
-        }
-        return {};
-      });
-  if (!read) return read.error();
-  for (auto pointer = found.rbegin(); pointer != found.rend(); ++pointer) {
-    const Result<bool> named = is_named(log, topics, *pointer);
+  const Result<std::vector<SnapshotPointer>> pointers =
+      trusted_pointers(log, topics, shard, public_keys);
+  if (!pointers) return pointers.error();
+  for (const SnapshotPointer& pointer : *pointers) {
+    const Result<bool> named = is_named(log, topics, pointer);
     if (!named) return named.error();
-    if (*named) return std::optional(std::move(*pointer));
+    if (*named) return std::optional(pointer);
   }
   return std::optional<SnapshotPointer>();
+}
+
+Result<SnapshotLoad> load_snapshot(Log& log, const TopicNames& topics, PageStore& store,
+                                   std::int64_t shard,
+                                   const std::vector<std::string>& public_keys) {
+  SnapshotLoad load;
+  const Result<std::vector<SnapshotPointer>> pointers =
+      trusted_pointers(log, topics, shard, public_keys);
+  if (!pointers) return pointers.error();
+  for (const SnapshotPointer& pointer : *pointers) {
+    const Result<bool> named = is_named(log, topics, pointer);
+    if (!named) return named.error();
+    if (!*named) continue;
+    Result<SavedShard> snapshot = read_snapshot(log, topics, shard, pointer.manifest);
+    if (!snapshot) {
+      load.refused.push_back(snapshot.error().context);
+      continue;
+    }
+    // Later saves only write what changes.
+    ShardChanges changes;
+    changes.shard = shard;
+    changes.chain = snapshot->chain;
+    changes.last_offset = snapshot->last_offset;
+    changes.last_record_hash = snapshot->last_record_hash;
+    changes.replaces_all = true;
+    for (const auto& [key, value] : snapshot->pages) changes.puts.emplace(key, value);
+    const Result<void> written = store.write(changes);
+    if (!written) return written.error();
+    load.saved = std::move(*snapshot);
+    return load;
+  }
+  return load;
 }
 
 }  // namespace selfheal

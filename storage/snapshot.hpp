@@ -60,4 +60,15 @@ Result<std::optional<SnapshotPointer>> find_snapshot(Log& log, const TopicNames&
                                                      std::int64_t shard,
                                                      const std::vector<std::string>& public_keys);
 
+// What a machine that has saved nothing of a shard begins with.
+struct SnapshotLoad {
+  SavedShard saved;                  // found: of the snapshot, and by now in the store as well
+  std::vector<std::string> refused;  // why newer ones could not be read
+};
+
+// The newest snapshot that find_snapshot() would trust and that can be read. Without any, what the
+// journal says is slower and enough.
+Result<SnapshotLoad> load_snapshot(Log& log, const TopicNames& topics, PageStore& store,
+                                   std::int64_t shard, const std::vector<std::string>& public_keys);
+
 }  // namespace selfheal

@@ -124,6 +124,34 @@ TEST_F(SnapshotTest, ATruncatedChunkIsRefused) {
   EXPECT_THAT(broken(cut), HasSubstr("cut short"));
 }
 
+// Given two snapshots that the journal names, the newer one spoilt on its way.
+// Expect the older one in the store, and the other named as refused; where both are spoilt,
+// nothing.
+TEST_F(SnapshotTest, WhereTheNewestIsSpoiltTheOlderOneIsLoaded) {
+  const SnapshotManifest older = written();
+  SnapshotManifest newer = written();
+  newer.sha256[0] = newer.sha256[0] == '0' ? '1' : '0';
+  for (const SnapshotManifest& manifest : {older, newer}) {
+    const SnapshotPointer pointer{1, name_in_journal(manifest), 0, manifest};
+    append(topics.snapshot_pointers, *encode_pointer(pointer, key.secret_hex));
+  }
+  MemoryPageStore empty;
+  const Result<SnapshotLoad> load = load_snapshot(log, topics, empty, 1, {key.public_hex});
+  ASSERT_TRUE(load) << load.error().context;
+  EXPECT_THAT(load->refused, ::testing::ElementsAre(HasSubstr("its bytes have changed")));
+  ASSERT_TRUE(load->saved.found);
+  EXPECT_EQ(load->saved.pages, store.load(1)->pages);
+  EXPECT_EQ(empty.load(1)->pages, store.load(1)->pages);
+
+  log.truncate({topics.snapshots, 1}, older.first_offset);
+  MemoryPageStore other;
+  const Result<SnapshotLoad> nothing = load_snapshot(log, topics, other, 1, {key.public_hex});
+  ASSERT_TRUE(nothing) << nothing.error().context;
+  EXPECT_FALSE(nothing->saved.found);
+  EXPECT_EQ(nothing->refused.size(), 2U);
+  EXPECT_FALSE(other.load(1)->found);
+}
+
 TEST_F(SnapshotTest, TheNewestPointerThatTheJournalConfirmsIsFound) {
   const SnapshotManifest first = written();
   const SnapshotManifest second = written();
