@@ -60,6 +60,8 @@ void SimulatedOwner::crash() {
   claimed_pending_ = false;
   settings_changed_ = false;
   follow_up_ = true;
+  written_.reset();
+  snapshot_next_ = -2;
   saved_next_ = -1;
   failed_.reset();
   stopped_ = false;
@@ -78,22 +80,21 @@ bool SimulatedOwner::step() {
   if (!window_) return true;
   if (act()) return true;
   if (take_effect_ends()) return true;
+  if (world_.snapshots.is_on && !stopped_ && snapshot()) return true;
   return stopped_ ? record_failure() : cut();
 }
 
 bool SimulatedOwner::restore() {
-  const Result<SavedShard> saved = store_.load(shard_);
+  const Result<SavedShard> saved = load_state();
   const Result<void> checked = check_saved_position(world_.log, world_.topics, *saved);
   if (!checked) {
     trouble_ = checked.error().context;
     return false;
   }
   auto walk = std::make_unique<JournalWalk>(world_.log, world_.topics, shard_, world_.decode);
-  pages_.clear();
   if (saved->found) {
     const Result<void> loaded = walk->load(*saved);
     if (!loaded) trouble_ = loaded.error().context;
-    for (const auto& [key, value] : saved->pages) pages_[key] = value;
   }
   const Result<OffsetRange> range = world_.log.range(world_.topics.journal_of(shard_));
   const Result<void> read =
@@ -116,8 +117,8 @@ bool SimulatedOwner::claim() {
     JournalRecord record;
     record.shard = shard_;
     const Chain& chain = walk_->chain();
-    const bool wants_settings = chain.owner == name_ + std::to_string(incarnation_);
-    if (wants_settings && chain.settings != world_.settings) {
+    if (!ordered_ && !is_owner_in_chain()) return follow();
+    if (is_owner_in_chain() && chain.settings != world_.settings) {
       record.kind = JournalKind::config;
       record.epoch = chain.epoch;
       record.seq = chain.seq + 1;
@@ -172,10 +173,39 @@ bool SimulatedOwner::claim() {
   }
   claimed_pending_ = false;
   // Somebody may have claimed after us in what was just read.
-  if (!mine || walk_->chain().owner != name_ + std::to_string(incarnation_)) return true;
+  if (!mine || !is_owner_in_chain()) return true;
   if (walk_->chain().settings != world_.settings) return true;
   go_live();
   return true;
+}
+
+bool SimulatedOwner::is_owner_in_chain() const {
+  return walk_->chain().owner == name_ + std::to_string(incarnation_);
+}
+
+bool SimulatedOwner::follow() {
+  const Result<OffsetRange> range = world_.log.range(world_.topics.journal_of(shard_));
+  if (range->end <= walk_->chain().journal_next) return false;
+  const Result<void> read =
+      walk_->read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
+        if (!walked.difference.empty()) return Error{ErrorCode::corrupt, walked.difference};
+        if (walked.acceptance == Acceptance::accepted) relay(*walked.record);
+        return {};
+      });
+  if (!read) trouble_ = read.error().context;
+  return true;
+}
+
+ShardPresence SimulatedOwner::presence() const {
+  ShardPresence said{.shard = shard_, .state = "catching_up"};
+  if (window_) {
+    said.state = "live";
+    said.epoch = window_->committed().epoch;
+  } else if (walk_) {
+    said.state = is_owner_in_chain() ? "live" : "standby";
+    said.epoch = walk_->chain().epoch;
+  }
+  return said;
 }
 
 void SimulatedOwner::go_live() {
@@ -272,6 +302,7 @@ void SimulatedOwner::on_committed(const PendingRecord& committed) {
   // The next incarnation begins with what this record says.
   const JournalKind kind = committed.record.kind;
   if (kind == JournalKind::failed || kind == JournalKind::skip) return end();
+  if (kind == JournalKind::snapshot) point_to_snapshot(committed);
   relay(committed.record);
   for (const Event& event : committed.record.events) {
     if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
@@ -410,34 +441,9 @@ void SimulatedOwner::append(PendingRecord pending) {
                     });
 }
 
-void SimulatedOwner::save() {
-  PageMap sink;
-  fold_->save(sink);
-  ShardChanges changes;
-  changes.shard = shard_;
-  changes.chain = window_->committed();
-  changes.last_offset = window_->last_offset();
-  changes.last_record_hash = window_->last_record_hash();
-  changes.puts = sink.pages;
-  // PageMap forgets erased keys: what is not in the fold any more is found by comparing.
-  changes.erases = sink.erased;
-  for (const auto& [key, value] : sink.pages) pages_[key] = value;
-  for (const std::string& key : sink.erased) pages_.erase(key);
-  const Result<void> written = store_.write(changes);
-  if (!written) trouble_ = written.error().context;
-  saved_next_ = changes.chain.journal_next;
-}
-
-PageMap SimulatedOwner::pages() {
-  save();
-  PageMap map;
-  map.pages = pages_;
-  return map;
-}
-
 bool SimulatedOwner::idle() const {
   if (!window_ || !window_->idle() || stopped_) return false;
-  return inputs_.empty() && to_start_.empty() && awaited_.empty() && !follow_up_;
+  return inputs_.empty() && to_start_.empty() && awaited_.empty() && !follow_up_ && !written_;
 }
 
 }  // namespace selfheal::simulation

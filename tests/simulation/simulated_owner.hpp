@@ -3,17 +3,22 @@
 // and acting by the same pure code as the actors, one small step at a time, so that a crash can
 // come between any two of them.
 #include <deque>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "actors/shard_restore.hpp"
 #include "decision/shard/commit_window.hpp"
 #include "storage/page_store.hpp"
 #include "tests/simulation/poison_stage.hpp"
+#include "tests/simulation/simulated_snapshots.hpp"
 #include "tests/simulation/simulated_target.hpp"
 #include "topics/memory_log.hpp"
+#include "topics/presence.hpp"
 #include "topics/signal_decoder.hpp"
 
 namespace selfheal::simulation {
@@ -32,7 +37,16 @@ class Dice {
 
 // What the machines share.
 struct SharedWorld {
-  explicit SharedWorld(std::uint64_t seed) : dice(seed), log(MemoryLog::Delivery::queued) {}
+  explicit SharedWorld(std::uint64_t seed)
+      : dice(seed),
+        log(MemoryLog::Delivery::queued),
+        partitions(1 + static_cast<std::int64_t>(dice.below(2))) {}
+  // Where the signals of a shard end; 0 for the fleet's shard, which takes none.
+  Offset signals_end(std::int64_t shard) {
+    if (topics.is_fleet(shard)) return 0;
+    return log.range({topics.signals, static_cast<std::int32_t>(shard)})->end;
+  }
+
   Dice dice;
   MemoryLog log;
   TopicNames topics;
@@ -41,11 +55,13 @@ struct SharedWorld {
   std::string settings;
   std::string public_key;
   std::string secret_key;
-  std::int64_t partitions = 1;
+  const std::int64_t partitions;
   double effect_fails = 0.2;
   double shim_dies = 0.02;
+  double misrouted = 0;   // how often a signal comes to any partition instead of its own
   double reads_late = 0;  // how often an owner goes on without having looked at the journal
   PoisonRecords poison;
+  SimulatedSnapshots snapshots;
   DecodeSignals decode = [decoder = std::make_shared<SignalDecoder>()](const RecordView& record,
                                                                        SignalBatch& batch) {
     decoder->decode(record, batch);
@@ -62,18 +78,30 @@ class SimulatedOwner {
   // Loses everything in memory. The page store stays.
   void crash();
   bool is_live() const { return window_ != nullptr; }
+  // Whether placement wants this machine to claim the shard. Without orders it follows, as a
+  // standby does.
+  void set_ordered(bool ordered) { ordered_ = ordered; }
+  // What this machine says of the shard.
+  ShardPresence presence() const;
   const Chain* committed() const { return window_ ? &window_->committed() : nullptr; }
   // Nothing to cut, nothing in flight, nothing outside that has not answered.
   bool idle() const;
-  // Pages of the live state, once settled.
-  PageMap pages();
+  // Saves the live state, once settled.
+  void save();
+  // The pages of the live state, saved first.
+  void visit_pages(const std::function<void(std::string_view key, std::string_view value)>& visit);
   const std::string& trouble() const { return trouble_; }
   // What went wrong has been looked at; what comes after it is new.
   void forget_trouble() { trouble_.clear(); }
 
  private:
   bool restore();
+  Result<SavedShard> load_state();
+  bool snapshot();
+  void point_to_snapshot(const PendingRecord& committed);
   bool claim();
+  bool is_owner_in_chain() const;
+  bool follow();
   void go_live();
   void take_over_runs();
   bool read_back();
@@ -86,7 +114,6 @@ class SimulatedOwner {
   bool take_effect_ends();
   void on_committed(const PendingRecord& committed);
   void relay(const JournalRecord& record);
-  void save();
   void end();
   TimeMs clock_ms() const { return world_.now_ms + skew_ms_; }
 
@@ -106,6 +133,7 @@ class SimulatedOwner {
   std::shared_ptr<const Settings> settings_;
   bool settings_changed_ = false;
   bool follow_up_ = true;
+  bool ordered_ = true;
   bool claimed_pending_ = false;
   std::optional<Cut> failed_;  // could not be decided, and is not in the journal yet
   bool stopped_ = false;       // this incarnation cuts no more
@@ -116,8 +144,9 @@ class SimulatedOwner {
   std::deque<std::pair<std::string, RunStarted>> to_start_;  // service, start
   std::vector<RunStarted> awaited_;
   std::map<std::string, RunIntent> intents_;
-  std::map<std::string, std::string> pages_;  // everything saved so far
-  Offset saved_next_ = -1;  // the journal position of the last save of this incarnation
+  std::optional<SnapshotManifest> written_;  // a snapshot that the journal does not name yet
+  Offset snapshot_next_ = -2;  // saved_next_ as of the last snapshot of this incarnation
+  Offset saved_next_ = -1;     // the journal position of the last save of this incarnation
   std::string trouble_;
   int incarnation_ = 0;
 };

@@ -1,17 +1,11 @@
 #include "tests/simulation/simulation.hpp"
 
-#include <map>
-#include <set>
-
-#include "base/signature.hpp"
-#include "decision/audit/lock_audit.hpp"
-#include "decision/audit/run_audit.hpp"
+#include "tests/simulation/cluster_audit.hpp"
+#include "tests/simulation/simulated_inputs.hpp"
 #include "tests/simulation/simulated_owner.hpp"
+#include "tests/simulation/simulated_people.hpp"
+#include "tests/simulation/simulated_placement.hpp"
 #include "tests/simulation/simulated_settings.hpp"
-#include "tests/simulation/skip_audit.hpp"
-#include "topics/event_codec.hpp"
-#include "topics/routing.hpp"
-#include "topics/signal_decoder.hpp"
 
 namespace selfheal::simulation {
 namespace {
@@ -19,16 +13,20 @@ namespace {
 constexpr TimeMs begin_ms = 1'800'000'000'000;  // some day in 2027
 constexpr int machine_count = 2;
 
+bool is_open_run(std::string_view key) {
+  return key.starts_with("runner/run/") || key.starts_with("verifier/run/");
+}
+
 class Cluster {
  public:
   explicit Cluster(std::uint64_t seed) : world_(seed), doubtful_(seed % 7 == 3) {
     world_.now_ms = begin_ms;
-    world_.partitions = 1 + static_cast<std::int64_t>(world_.dice.below(2));
     world_.topics = topic_names("sim", world_.partitions);
     world_.public_key = journal_key().public_hex;
     world_.secret_key = journal_key().secret_hex;
     world_.settings = settings_text(settings_for(world_.dice, doubtful_));
     if (doubtful_) world_.shim_dies = 0.9;
+    world_.snapshots.is_on = seed % 3 == 1;  // as with doubts
     world_.log.set_time_ms(world_.now_ms);
     static_cast<void>(
         world_.log.create_topics(topic_specs("sim", static_cast<std::int32_t>(world_.partitions))));
@@ -38,20 +36,29 @@ class Cluster {
     repeated_ = world_.dice.chance(0.5) ? 0.05 : 0;
     crash_ = world_.dice.chance(0.8) ? 0.01 : 0;
     pause_ = world_.dice.chance(0.6) ? 0.004 : 0;
-    misrouted_ = world_.dice.chance(0.5) ? 0.3 : 0;
+    world_.misrouted = world_.dice.chance(0.5) ? 0.3 : 0;
     two_owners_ = world_.dice.chance(0.5);
     world_.reads_late = world_.dice.chance(0.5) ? 0.3 : 0;
     poison_ = world_.dice.chance(0.2) ? 0.01 : 0;
     for (int machine = 0; machine < machine_count; ++machine) {
-      stores_.push_back(std::make_unique<MemoryPageStore>());
+      disks_.push_back(std::make_unique<SimulatedDisk>());
       const bool skewed = world_.dice.chance(0.3);
       const DurationMs skew_ms =
           skewed ? static_cast<DurationMs>(world_.dice.below(7'200'000)) - 3'600'000 : 0;
       for (std::int64_t shard = 0; shard <= world_.partitions; ++shard) {
         owners_.push_back(std::make_unique<SimulatedOwner>(
-            world_, *stores_.back(), "machine-" + std::to_string(machine) + "-", shard, skew_ms));
+            world_, *disks_.back(), "machine-" + std::to_string(machine) + "-", shard, skew_ms));
         paused_.push_back(0);
       }
+    }
+    // Owners that claim because placement says so, and not whenever they can.
+    if (seed % 5 == 2) {
+      two_owners_ = true;
+      for (int machine = 0; machine < machine_count; ++machine) {
+        placements_.push_back(
+            std::make_unique<SimulatedPlacement>(world_, "machine-" + std::to_string(machine)));
+      }
+      for (const auto& owner : owners_) owner->set_ordered(false);
     }
     world_.log.set_fates([this](const TopicPartition& where, const NewRecord&) {
       const bool journal =
@@ -82,26 +89,27 @@ class Cluster {
     for (std::size_t i = owners_per_machine(); i < owners_.size(); ++i) owners_[i]->crash();
     constexpr int rounds_max = 4000;
     for (int round = 0; round < rounds_max; ++round) {
+      // Late, when there is much to lose: what comes out of the snapshots is then audited.
+      if (round == 12 && world_.snapshots.is_on && world_.dice.chance(0.5)) lose_disk(0);
       for (int i = 0; i < 30; ++i) one_step();
       pass_time(900);
-      if (round % 2 == 0) probe_services();
+      if (round % 2 == 0) inputs_.probe_services();
       // A doubt has no other end than an answer.
-      if (round % 10 == 5) answer_people(Asked::doubts);
+      if (round % 10 == 5) people_.answer(SimulatedPeople::Asked::doubts);
       // Some time of healthy probes ends whatever was still being verified.
       if (round >= 20 && round % 10 == 0 && comes_to_rest()) return;
     }
     std::string why =
         "10: the cluster never comes to rest; on its way: " + std::to_string(world_.log.pending());
     for (std::size_t i = 0; i < owners_per_machine(); ++i) {
-      why += owners_[i]->is_live() ? (owners_[i]->idle() ? ", idle" : ", busy") : ", not live";
+      why += owners_[i]->is_live() ? (owners_[i]->idle() ? ", idle" : ", busy")
+                                   : ", not live but " + owners_[i]->presence().state;
     }
     for (std::size_t i = 0; i < owners_per_machine(); ++i) {
       if (!owners_[i]->is_live()) continue;
-      for (const auto& [key, value] : owners_[i]->pages().pages) {
-        if (key.starts_with("runner/run/") || key.starts_with("verifier/run/")) {
-          why += "\n    " + key + " " + value;
-        }
-      }
+      owners_[i]->visit_pages([&](std::string_view key, std::string_view value) {
+        if (is_open_run(key)) why.append("\n    ").append(key).append(" ").append(value);
+      });
     }
     report_.findings.push_back(why);
   }
@@ -113,7 +121,7 @@ class Cluster {
     const std::size_t shard = world_.dice.below(owners_per_machine());
     SimulatedOwner& owner = *owners_[shard];
     if (!owner.is_live()) return;
-    static_cast<void>(owner.pages());  // saves
+    owner.save();
     const TopicPartition where = world_.topics.journal_of(shard);
     const Offset end = world_.log.range(where)->end;
     const auto lost = 1 + static_cast<Offset>(world_.dice.below(4));
@@ -121,42 +129,29 @@ class Cluster {
     const bool live = world_.dice.chance(0.3);
     if (!live) owner.crash();
     world_.log.truncate(where, std::max<Offset>(0, end - lost));
+    people_.journal_was_rewritten(static_cast<std::int64_t>(shard));
     if (!live && world_.dice.chance(0.6)) let_another_write(shard, end);
     refuse_to_go_on(owner, where);
     ++report_.rewritten;
     // The operator's remedy: the state is moved away and comes back from what the journal holds.
     replace_owner(shard, "remedied-");
     converge();
-    audit_all(Audit::again);  // the other shards have gone on meanwhile
+    audit_.audit_all(ClusterAudit::Time::again);  // the other shards have gone on meanwhile
   }
 
-  enum class Audit : std::uint8_t { first, again };  // again: nothing is counted twice
-
-  void audit_all(Audit audit) {
-    LockAudit locks(world_.partitions);
-    for (std::int64_t shard = 0; shard <= world_.partitions; ++shard) {
-      audit_shard(shard, audit, locks);
-    }
-    // A chain that has lost its tail has forgotten what others have heard of it.
-    if (audit == Audit::first) locks.compare_chains();
-    for (const Violation& violation : locks.violations()) {
-      report_.findings.push_back("9: " + violation.place + ": " + violation.what);
-    }
-    if (audit == Audit::first) report_.locks += locks.grants();
-  }
+  void audit() { audit_.audit_all(ClusterAudit::Time::first); }
 
   SimulationReport report() {
     for (const auto& owner : owners_) {
       if (!owner->trouble().empty()) report_.findings.push_back("trouble: " + owner->trouble());
     }
-    for (const auto& [key, count] : world_.target.effects()) {
-      report_.effects += count;
-      if (count > 1) report_.findings.push_back("3: " + key + " took effect twice");
-      if (!committed_starts_.contains(key)) {
-        report_.findings.push_back("3: " + key + " took effect without a committed start");
-      }
-      report_.digest = hash64(key, report_.digest);
-    }
+    audit_.audit_effects();
+    const SnapshotCounts& counts = world_.snapshots.counts;
+    report_.disks_lost = counts.disks_lost;
+    report_.snapshots_written = counts.written;
+    report_.snapshots_restored = counts.restored_from;
+    report_.snapshots_refused = counts.refused;
+    for (const auto& placement : placements_) report_.orders += placement->ordered();
     return report_;
   }
 
@@ -169,12 +164,20 @@ class Cluster {
     world_.log.set_time_ms(world_.now_ms);
   }
 
+  // With all that it owned: whoever loses its disk ends.
+  void lose_disk(std::size_t machine) {
+    const std::size_t first = machine * owners_per_machine();
+    for (std::size_t i = first; i < first + owners_per_machine(); ++i) owners_[i]->crash();
+    disks_[machine]->lose();
+    ++world_.snapshots.counts.disks_lost;
+  }
+
   void replace_owner(std::size_t shard, const std::string& name) {
     // The one before stays: answers to its appends may still be on their way.
     owners_[shard]->crash();
     retired_.push_back(std::move(owners_[shard]));
-    stores_.push_back(std::make_unique<MemoryPageStore>());
-    owners_[shard] = std::make_unique<SimulatedOwner>(world_, *stores_.back(), name,
+    disks_.push_back(std::make_unique<SimulatedDisk>());
+    owners_[shard] = std::make_unique<SimulatedOwner>(world_, *disks_.back(), name,
                                                       static_cast<std::int64_t>(shard), 0);
   }
 
@@ -182,8 +185,8 @@ class Cluster {
   // lost: the offsets exist again and hold other records.
   void let_another_write(std::size_t shard, Offset end) {
     const TopicPartition where = world_.topics.journal_of(shard);
-    stores_.push_back(std::make_unique<MemoryPageStore>());
-    retired_.push_back(std::make_unique<SimulatedOwner>(world_, *stores_.back(), "another-",
+    disks_.push_back(std::make_unique<SimulatedDisk>());
+    retired_.push_back(std::make_unique<SimulatedOwner>(world_, *disks_.back(), "another-",
                                                         static_cast<std::int64_t>(shard), 0));
     SimulatedOwner& another = *retired_.back();
     constexpr int steps_max = 300;
@@ -191,7 +194,7 @@ class Cluster {
       another.step();
       while (world_.log.deliver_next()) {
       }
-      if (i % 5 == 0) probe_services();
+      if (i % 5 == 0) inputs_.probe_services();
       pass_time(300);
     }
     another.crash();
@@ -223,128 +226,18 @@ class Cluster {
     return sum;
   }
 
-  // An ordinary record, but for the bug that it hits.
-  void append_poison() {
-    constexpr std::size_t poison_max = 2;  // each costs its shard a handful of restarts
-    if (poison_made_ >= poison_max) return;
-    ++poison_made_;
-    const auto shard = static_cast<std::int64_t>(world_.dice.below(owners_per_machine()));
-    const bool control = world_.topics.is_fleet(shard) || world_.dice.chance(0.3);
-    const TopicPartition signals{world_.topics.signals, static_cast<std::int32_t>(shard)};
-    const TopicPartition where = control ? world_.topics.control_of(shard) : signals;
-    const std::string value = control ? R"({"kind":"close","target":"nothing"})"
-                                      : R"({"type":"metric","service":"service-0","metric":"up",)"
-                                        R"("value":1})";
-    world_.log.append(where, NewRecord{.value = value}, [this, where](Result<Offset> stored) {
-      if (stored) world_.poison.insert({where, *stored});
-    });
-  }
-
-  // `more`: members in JSON, each with a comma behind it.
-  void append_signal(const std::string& service, const std::string& more) {
-    const std::string signal = "{" + more + R"("service":")" + service + R"(","time_ms":)" +
-                               std::to_string(world_.now_ms) + "}";
-    std::int32_t partition = shard_of(service, static_cast<std::int32_t>(world_.partitions));
-    if (world_.dice.chance(misrouted_)) {
-      partition = static_cast<std::int32_t>(
-          world_.dice.below(static_cast<std::uint64_t>(world_.partitions)));
-    }
-    world_.log.append({world_.topics.signals, partition},
-                      NewRecord{.key = service, .value = signal}, [](Result<Offset>) {});
-  }
-
-  std::string any_service() { return "service-" + std::to_string(world_.dice.below(4)); }
-
-  void probe_services() {
-    for (int i = 0; i < 4; ++i) {
-      const std::string service = "service-" + std::to_string(i);
-      append_signal(service, std::string(R"("type":"metric","metric":"up","value":)") +
-                                 (world_.target.is_ill(service) ? "0," : "1,"));
-    }
-  }
-
-  enum class Asked : std::uint8_t { everything, doubts };
-
-  void answer_people(Asked asked_for) {
-    // A person approves or denies whatever waits in the journals, and ends doubts.
-    for (std::int64_t shard = 0; shard < world_.partitions; ++shard) {
-      JournalWalk walk(world_.log, world_.topics, shard, [](const RecordView&, SignalBatch&) {},
-                       {.fold = false, .signatures = Signatures::verified_before});
-      std::map<std::string, std::string> waiting;
-      std::set<std::string> doubtful;
-      const TopicPartition where = world_.topics.journal_of(shard);
-      const Result<OffsetRange> range = world_.log.range(where);
-      static_cast<void>(walk.read_to(range->end, [&](const WalkedRecord& walked) {
-        if (walked.acceptance != Acceptance::accepted) return Result<void>();
-        for (const Event& event : walked.record->events) {
-          if (const auto* asked = std::get_if<ApprovalRequested>(&event.body)) {
-            waiting[asked->proposal_id] = asked->content_hash;
-          }
-          if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
-            if (verdict->verdict != "held_for_person") waiting.erase(verdict->proposal_id);
-          }
-          if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-            if (outcome->awaits_answer) doubtful.insert(outcome->action_id);
-          }
-          if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
-            doubtful.erase(resolved->action_id);
-          }
-        }
-        return Result<void>();
-      }));
-      for (const std::string& action_id : doubtful) {
-        ControlMessage message{.kind = "resolve", .target = action_id};
-        message.body = world_.dice.chance(0.5) ? "happened" : "not_happened";
-        message.time_ms = world_.now_ms;
-        message.key_id = "person";
-        message.nonce = to_hex(world_.dice.next());
-        message.signature = *sign(person_key().secret_hex, message.signed_text());
-        // Twice: the second copy must change nothing.
-        for (int copy = 0; copy < 2; ++copy) {
-          world_.log.append({world_.topics.control, static_cast<std::int32_t>(shard)},
-                            NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
-        }
-      }
-      if (asked_for == Asked::doubts) waiting.clear();
-      for (const auto& [proposal, hash] : waiting) {
-        ControlMessage message;
-        message.kind = world_.dice.chance(0.8) ? "approve" : "deny";
-        message.target = proposal;
-        message.content_hash = hash;
-        message.time_ms = world_.now_ms;
-        message.key_id = world_.dice.chance(0.9) ? "person" : "nobody";
-        message.nonce = to_hex(world_.dice.next());
-        message.signature = *sign(person_key().secret_hex, message.signed_text());
-        const int copies = world_.dice.chance(0.2) ? 2 : 1;
-        for (int copy = 0; copy < copies; ++copy) {
-          world_.log.append(world_.topics.control_of(shard),
-                            NewRecord{.value = encode_control(message)}, [](Result<Offset>) {});
-        }
-      }
-    }
-  }
-
   void disturb() {
     Dice& dice = world_.dice;
     if (dice.chance(0.10)) pass_time(400);
     if (dice.chance(0.01)) pass_time(20000);
-    if (dice.chance(0.02)) world_.target.fall_ill(any_service());
-    if (dice.chance(0.12)) probe_services();
-    if (dice.chance(0.01)) answer_people(Asked::everything);
-    if (doubtful_ && dice.chance(0.05)) answer_people(Asked::everything);
-    if (dice.chance(0.02)) {
-      const std::string service = any_service();
-      // What several services share is one target: their runs exclude each other.
-      const std::string resource =
-          dice.chance(0.5) ? R"("resource":{"kind":"database","id":"shared"},)" : "";
-      append_signal(service, resource + R"("type":"failure","code":"elevated_errors","id":")" +
-                                 std::to_string(dice.below(50)) + R"(",)");
-    }
-    if (dice.chance(0.005)) {
-      world_.log.append({world_.topics.signals, 0}, NewRecord{.value = "{nonsense"},
-                        [](Result<Offset>) {});
-    }
-    if (dice.chance(poison_)) append_poison();
+    if (dice.chance(0.02)) world_.target.fall_ill(inputs_.any_service());
+    if (dice.chance(0.12)) inputs_.probe_services();
+    if (dice.chance(0.01)) people_.answer(SimulatedPeople::Asked::everything);
+    if (doubtful_ && dice.chance(0.05)) people_.answer(SimulatedPeople::Asked::everything);
+    if (dice.chance(0.02)) inputs_.report_failure();
+    if (dice.chance(0.005)) inputs_.append_nonsense();
+    if (dice.chance(poison_)) inputs_.append_poison();
+    if (world_.snapshots.is_on && dice.chance(0.005)) lose_disk(dice.below(machine_count));
     for (std::size_t i = 0; i < owners_.size(); ++i) {
       if (dice.chance(crash_)) {
         owners_[i]->crash();
@@ -366,6 +259,11 @@ class Cluster {
       --paused_[chosen];
       return;
     }
+    if (!placements_.empty()) {
+      const std::size_t machine = chosen / owners_per_machine();
+      placements_[machine]->look(
+          std::span(owners_).subspan(machine * owners_per_machine(), owners_per_machine()));
+    }
     owners_[chosen]->step();
   }
 
@@ -386,118 +284,33 @@ class Cluster {
       const auto shard = static_cast<std::int64_t>(i);
       const Chain& chain = *owners_[i]->committed();
       const Result<OffsetRange> control = world_.log.range(world_.topics.control_of(shard));
-      if (chain.signals_next != signals_end(shard) || chain.control_next != control->end) {
+      if (chain.signals_next != world_.signals_end(shard) || chain.control_next != control->end) {
         return false;
       }
     }
     return open_runs() == 0;
   }
 
-  // 0 for the fleet's shard, which takes none.
-  Offset signals_end(std::int64_t shard) {
-    if (world_.topics.is_fleet(shard)) return 0;
-    return world_.log.range({world_.topics.signals, static_cast<std::int32_t>(shard)})->end;
-  }
-
   std::size_t open_runs() {
     std::size_t open = 0;
     for (std::size_t i = 0; i < owners_per_machine(); ++i) {
-      for (const auto& [key, value] : owners_[i]->pages().pages) {
-        const bool run = key.starts_with("runner/run/") || key.starts_with("verifier/run/");
-        if (run || key.starts_with("runner/lock/")) ++open;
-      }
+      owners_[i]->visit_pages([&](std::string_view key, std::string_view) {
+        if (is_open_run(key) || key.starts_with("runner/lock/")) ++open;
+      });
     }
     return open;
   }
 
-  void audit_shard(std::int64_t shard, Audit audit, LockAudit& locks) {
-    JournalWalk walk(world_.log, world_.topics, shard, world_.decode,
-                     {.tolerate_lost_inputs = false});
-    RunAudit checker;
-    SkipAudit skips(world_.topics);
-    const TopicPartition where = world_.topics.journal_of(shard);
-    const Result<OffsetRange> range = world_.log.range(where);
-    const Result<void> read =
-        walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
-          if (walked.acceptance == Acceptance::stale_epoch &&
-              walked.record->kind == JournalKind::batch && audit == Audit::first) {
-            ++report_.zombie_appends;
-          }
-          if (walked.acceptance != Acceptance::accepted) return {};
-          skips.take(*walked.record);
-          checker.take(*walked.record, walked.difference);
-          locks.take(*walked.record);
-          for (const Event& event : walked.record->events) {
-            if (const auto* started = std::get_if<RunStarted>(&event.body)) {
-              committed_starts_.insert(SimulatedTarget::key_of(*started));
-            }
-            if (audit == Audit::first && std::holds_alternative<IncidentOpened>(event.body)) {
-              ++report_.incidents;
-            }
-            if (audit == Audit::first && std::holds_alternative<LockQueued>(event.body)) {
-              ++report_.lock_waits;
-            }
-            if (audit == Audit::first && std::holds_alternative<DoubtResolved>(event.body)) {
-              ++report_.doubts_ended;
-            }
-            report_.digest = hash64(event_text(event), report_.digest);
-          }
-          return {};
-        });
-    if (!read) report_.findings.push_back("1: " + read.error().context);
-    checker.finish(false);
-    for (const Violation& violation : checker.violations()) {
-      report_.findings.push_back(std::to_string(violation.invariant) + ": " + violation.place +
-                                 ": " + violation.what);
-    }
-    if (audit == Audit::first) {
-      report_.decisions += checker.counts().decisions;
-      report_.claims += checker.counts().claims;
-      report_.in_doubt += checker.counts().in_doubt;
-      report_.failed_cuts += checker.counts().failed;
-      report_.poisoned += checker.counts().skipped;
-    }
-    for (const std::string& wrong : skips.finish(shard, world_.poison)) {
-      report_.findings.push_back(wrong);
-    }
-    compare_states(shard, walk);
-  }
-
-  // Invariant 4: state by deciding again = live state, and 2: nothing that was sent was left out.
-  void compare_states(std::int64_t shard, JournalWalk& walk) {
-    SimulatedOwner& owner = *owners_[static_cast<std::size_t>(shard)];
-    if (!owner.is_live()) {
-      report_.findings.push_back("10: shard " + std::to_string(shard) + " is not live");
-      return;
-    }
-    PageMap again;
-    walk.fold().save(again);
-    const PageMap live = owner.pages();
-    for (const auto& [key, value] : again.pages) {
-      const auto found = live.pages.find(key);
-      if (found == live.pages.end() || found->second != value) {
-        report_.findings.push_back("4: " + key + " differs: live " +
-                                   (found == live.pages.end() ? "nothing" : found->second) +
-                                   ", again " + value);
-        break;
-      }
-    }
-    if (again.pages.size() != live.pages.size()) {
-      report_.findings.push_back("4: the live state has other rows");
-    }
-    if (walk.chain().signals_next != signals_end(shard)) {
-      report_.findings.push_back("2: signals are left over on shard " + std::to_string(shard));
-    }
-  }
-
   SharedWorld world_;
-  std::vector<std::unique_ptr<MemoryPageStore>> stores_;
+  std::vector<std::unique_ptr<SimulatedDisk>> disks_;
   std::vector<std::unique_ptr<SimulatedOwner>> owners_;
   std::vector<std::unique_ptr<SimulatedOwner>> retired_;
+  std::vector<std::unique_ptr<SimulatedPlacement>> placements_;  // by machine; or none
   std::vector<int> paused_;
-  std::size_t poison_made_ = 0;
-  std::set<std::string> committed_starts_;
   SimulationReport report_;
+  SimulatedInputs inputs_{world_};
+  SimulatedPeople people_{world_};
+  ClusterAudit audit_{world_, owners_, report_};
   const bool doubtful_;  // by the seed alone: other schedules draw as if it were not there
   bool faults_ = false;
   bool two_owners_ = false;
@@ -506,7 +319,6 @@ class Cluster {
   double repeated_ = 0;
   double crash_ = 0;
   double pause_ = 0;
-  double misrouted_ = 0;
   double poison_ = 0;
 };
 
@@ -516,7 +328,7 @@ SimulationReport simulate(std::uint64_t seed) {
   Cluster cluster(seed);
   cluster.run_with_faults(350);
   cluster.converge();
-  cluster.audit_all(Cluster::Audit::first);
+  cluster.audit();
   cluster.lose_tail();
   return cluster.report();
 }
@@ -535,6 +347,12 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   poisoned += other.poisoned;
   locks += other.locks;
   lock_waits += other.lock_waits;
+  disks_lost += other.disks_lost;
+  snapshots_written += other.snapshots_written;
+  snapshots_restored += other.snapshots_restored;
+  snapshots_refused += other.snapshots_refused;
+  orders += other.orders;
+  digest ^= other.digest;
   return *this;
 }
 

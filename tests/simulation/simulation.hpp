@@ -25,7 +25,14 @@ struct SimulationReport {
   std::int64_t lock_waits = 0;  // runs that had to wait for theirs
   std::int64_t poisoned = 0;    // records skipped because each killed its shard twice
 
-  // Adds the counts.
+  std::int64_t disks_lost = 0;
+  std::int64_t snapshots_written = 0;   // and named in a journal
+  std::int64_t snapshots_restored = 0;  // by a machine that had lost its disk
+  std::int64_t snapshots_refused = 0;   // spoilt or incomplete
+
+  std::int64_t orders = 0;  // to claim, by placement, told again until followed
+
+  // Adds the counts, and the digests in any order.
   SimulationReport& operator+=(const SimulationReport& other);
 };
 
