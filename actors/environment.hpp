@@ -54,7 +54,7 @@ struct Environment {
   DurationMs snapshot_interval_ms = 6 * 3600 * 1000;
   std::int64_t snapshot_records = 200'000;  // of the journal, since the last one
   DurationMs snapshot_look_ms = 5000;       // how often it is looked whether one is due
-  std::int64_t cut_budget_us = 500;
+  std::int64_t cut_budget_us = 1000;
   DurationMs save_interval_ms = 1000;
   // Called at named points of the effect order; tests kill the process there.
   std::function<void(const char* point)> failpoint = [](const char*) {};

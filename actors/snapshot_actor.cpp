@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "actors/clocks.hpp"
 #include "storage/snapshot.hpp"
 
@@ -14,13 +16,20 @@ using Self = snapshot_actor::stateful_pointer<SnapshotState>;
 // at once.
 constexpr std::int64_t pause_us = 20'000'000;
 
+// A journal without any snapshot is still short: the first waits until the backlog of a start is
+// worked off, which it would only slow down.
+constexpr DurationMs first_after_ms = 60'000;
+
 // Due by age even where nothing happens, so that there always is one that has not expired; and by
 // the records that a restore would have to decide again.
-bool is_due(const Environment& environment, const ShardPlace& place, TimeMs now_ms) {
+bool is_due(const Environment& environment, const ShardPlace& place, DurationMs live_ms,
+            TimeMs now_ms) {
   if (place.state.state != "live" || place.saved_seq <= 0) return false;
-  const bool old = now_ms - place.snapshot_ms >= environment.snapshot_interval_ms;
   const bool far = place.saved_seq - place.snapshot_seq >= environment.snapshot_records;
-  return old || far;
+  if (place.snapshot_ms == 0) {
+    return far || live_ms >= std::min(first_after_ms, environment.snapshot_interval_ms);
+  }
+  return far || now_ms - place.snapshot_ms >= environment.snapshot_interval_ms;
 }
 
 void look(Self self) {
@@ -35,7 +44,8 @@ void look(Self self) {
     }
     const auto tried = state.tried_us.find(shard);
     if (tried != state.tried_us.end() && steady_us() - tried->second < pause_us) continue;
-    if (!is_due(environment, place, now_ms)) continue;
+    const std::int64_t seen_us = state.seen_us.try_emplace(shard, steady_us()).first->second;
+    if (!is_due(environment, place, (steady_us() - seen_us) / 1000, now_ms)) continue;
     state.tried_us[shard] = steady_us();
     const Result<SnapshotManifest> manifest =
         write_snapshot(*environment.log, environment.topics, *environment.store, shard);

@@ -13,6 +13,7 @@ struct SnapshotState {
   EnvironmentPtr environment;
   std::shared_ptr<ShardBoard> board;
   root_supervisor_actor root;
+  std::map<std::int64_t, std::int64_t> seen_us;   // shard -> when first
   std::map<std::int64_t, std::int64_t> tried_us;  // shard -> when last
 };
 

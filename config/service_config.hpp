@@ -124,7 +124,7 @@ struct ServiceConfig {
   std::vector<ChangeWindow> change_windows;
   ClusterConfig cluster;
   SnapshotConfig snapshot;
-  std::int64_t cut_budget_us = 500;
+  std::int64_t cut_budget_us = 1000;
   Duration save_interval{1000};
   static constexpr auto fields() {
     return std::tuple{

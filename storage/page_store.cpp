@@ -184,7 +184,7 @@ class RocksPageStore : public PageStore {
 rocksdb::Options options_for_pages() {
   rocksdb::Options options;
   options.create_if_missing = true;
-  options.write_buffer_size = 6 << 20;
+  options.write_buffer_size = 4 << 20;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
   // Pages are read at the start and for snapshots, from first to last: nothing is read twice.
