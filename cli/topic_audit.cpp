@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "actors/shard_restore.hpp"
-#include "decision/predictor/predictor.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "storage/snapshot.hpp"
 
 namespace selfheal {
@@ -199,6 +199,10 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
   shard.runs.take(record, walked.difference);
   if (!options_.deep) return {};
   if (walked.decided != nullptr) report_.count(5, static_cast<std::int64_t>(record.events.size()));
+  if (walked.other_fold) {
+    report_.leave_out(5, "decisions of fold version " + std::to_string(walked.chain->fold_version) +
+                             " (this build's is " + std::to_string(fold_version) + ")");
+  }
   if (walked.inputs_lost) report_.leave_out(5, "cuts whose inputs have expired");
   if (record.kind == JournalKind::batch) report_.count(7);
   for (const Event& event : record.events) {
