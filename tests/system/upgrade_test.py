@@ -3,11 +3,11 @@
 SELFHEAL_NEXT_PROGRAM is the same source with another fold (tests/upgrade/next_fold.cpp): what the
 two decide from equal inputs may not be compared, and what events say has to stay.
 """
+import datetime
 import json
 import os
 import re
 import subprocess
-import time
 
 from cluster import SHARDS, Cluster, Sender
 from support import PROGRAM, check, run, wait_for
@@ -26,7 +26,7 @@ steps:
   - run: {{argv: [/bin/sh, {script}, "{{{{service}}}}"], timeout: 5m}}
 """
 
-SERVICES = ("payments", "approved", "busy", "hopeless", "metered")
+SERVICES = ("payments", "approved", "busy", "hopeless", "watched")
 GRAPH = "services:\n" + "".join(f"  - {{name: {name}, risk_tier: low}}\n" for name in SERVICES)
 
 
@@ -40,12 +40,15 @@ def two_of_this_build():
                       log + f"until [ -e {first.folder}/go ]; do sleep 0.1; done\n"),
         "give_up": ("low", "hopeless", log + "exit 1\n"),
     }
+    # Verified for long: what has held so far is known only to who has looked.
+    scripts["look_long"] = ("low", "watched", log)
+    verify = "verify:\n  - {run: {argv: [/bin/true]}, for: 30s, within: 5m}\n"
     for name, (risk, trigger, script) in scripts.items():
         path = first.write(name + ".sh", script)
         for member in cluster.members.values():
             member.write(f"playbooks/{name}.yaml", PLAYBOOK.format(
                 name=name, risk=risk, automatic=str(risk == "low").lower(), trigger=trigger,
-                script=path))
+                script=path) + (verify if name == "look_long" else ""))
     for member in cluster.members.values():
         member.write("graph.yaml", GRAPH)
         with open(member.config, "a") as file:
@@ -62,6 +65,10 @@ def lasting(cluster, name):
     member = cluster[name]
     found = {what: objects(member.command(what, "list", "--json"))
              for what in ("incidents", "proposals", "runs", "breakers", "locks")}
+    # Looks go on, and move an incident that is watched.
+    found["incidents"] = sorted(
+        [{key: value for key, value in each.items() if key != "updated_ms"}
+         for each in found["incidents"]], key=lambda each: each["id"])
     found["posteriors"] = {each["name"]: each["learned"] for each in member.get("/api/playbooks")}
     return found
 
@@ -101,11 +108,10 @@ def fold_version(program):
 def last_claims(cluster):
     """The fold version of each shard's last claim."""
     found = {}
-    for topic in ("journal", "fleet.journal"):
-        text = cluster.kcat("-C", "-t", f"{cluster.first.prefix}.{topic}", "-o", "beginning", "-e")
-        for record in objects(text):
-            if record["body"]["kind"] == "claim":
-                found[record["body"]["shard"]] = str(record["body"]["fold_version"])
+    for exported in objects(cluster.first.command("audit", "export")):
+        record = json.loads(exported["value"])["body"]
+        if record["kind"] == "claim":
+            found[record["shard"]] = str(record["fold_version"])
     return list(found.values())
 
 
@@ -117,7 +123,8 @@ def fall_ill_in_every_way(cluster):
     """Healed; held for a person; running with a lock that stays; given up by its breaker."""
     cluster.fall_ill("a", 1)
     wait_for("payments to be healed", lambda: state_of(cluster, "a", "payments") == ["closed"], 60)
-    for service, code in (("approved", "ask"), ("busy", "busy"), ("hopeless", "hopeless")):
+    for service, code in (("approved", "ask"), ("busy", "busy"), ("hopeless", "hopeless"),
+                          ("watched", "watched")):
         cluster["a"].post("/api/signals", json.dumps({
             "type": "failure", "service": service, "code": code, "id": service}))
     wait_for("a proposal to be held", lambda: [
@@ -132,6 +139,8 @@ def fall_ill_in_every_way(cluster):
     wait_for("a person to be told",
              lambda: state_of(cluster, "a", "hopeless") == ["escalated"], 30)
     wait_for("the long step to begin", lambda: effects_of(cluster, "busy"))
+    wait_for("another run to be verified",
+             lambda: state_of(cluster, "a", "watched") == ["verifying"])
 
 
 def effects_of(cluster, service):
@@ -179,7 +188,8 @@ def judge(cluster, inputs, upgraded):
 
 
 def now():
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
 
 
 def nothing_is_lost_on_the_way_there_and_back():
@@ -220,6 +230,8 @@ def nothing_is_lost_on_the_way_there_and_back():
         check(len(effects_of(cluster, "busy")) == 1, "two upgrades long, and done once")
         wait_for("its lock to be free",
                  lambda: not objects(cluster["a"].command("locks", "list", "--json")))
+        wait_for("the verification to end",
+                 lambda: state_of(cluster, "a", "watched") == ["closed"], 60)
         heal_payments(cluster, "b", 3)
         sent = sender.stop()
         cluster["b"].stop()
