@@ -193,11 +193,13 @@ void take(Self self, const CommittedRecord& committed) {
   }
 }
 
-// Whether a fence raised in our folder holds the owner of that epoch: it is this process, or one
-// that shares the folder.
-bool is_fenced_here(const Environment& environment, const AdoptShard& adopt, std::int64_t epoch) {
-  const auto owner = adopt.owners.find(epoch);
-  if (owner == adopt.owners.end()) return false;
+// Whether a fence raised in our folder holds the owner of the epoch that wrote this start: it is
+// this process, or one that shares the folder. Who that was is forgotten where the start is older
+// than what was saved; then its files tell.
+bool is_fenced_here(const Environment& environment, const EffectContext& context,
+                    const AdoptShard& adopt, const StepOrder& order) {
+  const auto owner = adopt.owners.find(order.epoch);
+  if (owner == adopt.owners.end()) return trace_step(order, context).trace != StepTrace::none;
   return owner->second == environment.instance ||
          shares_actions(environment.actions_folder, owner->second);
 }
@@ -243,7 +245,8 @@ void adopt(Self self, const AdoptShard& adopt) {
   for (const RunRow& run : adopt.runs) shard.intents[run.intent.action_id] = run.intent;
   state.shards[adopt.shard] = shard;
   // First the fence: from here on no start of an earlier owner may begin on this machine.
-  const Result<void> fenced = raise_fence(context_of(state.environment), adopt.shard, adopt.epoch);
+  const EffectContext context = context_of(state.environment);
+  const Result<void> fenced = raise_fence(context, adopt.shard, adopt.epoch);
   if (!fenced) spdlog::error("shard {}: {}", adopt.shard, fenced.error().context);
   for (const RunRow& run : adopt.runs) {
     if (run.phase != "started" || run.due_ms > 0) continue;
@@ -259,7 +262,7 @@ void adopt(Self self, const AdoptShard& adopt) {
       send_answer(self, task, empty_result(task, "lost", task.refused));
       continue;
     }
-    if (!is_fenced_here(*state.environment, adopt, run.epoch)) {
+    if (!is_fenced_here(*state.environment, context, adopt, task.order)) {
       // Clocks of two machines may differ by this much.
       constexpr DurationMs skew_ms = 2000;
       task.safe_at_ms = run.valid_until_ms + runtime_limit_of(task.order.what) + skew_ms;

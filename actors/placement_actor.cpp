@@ -38,10 +38,14 @@ std::string told_state(PlacementState& state, const ShardState& shard) {
   return steady_us() - since < hold_us ? "live" : "away";
 }
 
-void speak(Self self) {
+enum class Word : std::uint8_t { one_of_many, last };
+
+void speak(Self self, Word word = Word::one_of_many) {
   PlacementState& state = self->state;
   const Environment& environment = *state.environment;
-  if (!state.speaking || *state.in_flight >= unanswered_max) return;
+  // What is left out is said again by the next one; the last has no next.
+  const bool too_many = word != Word::last && *state.in_flight >= unanswered_max;
+  if (!state.speaking || too_many) return;
   Presence presence;
   presence.instance = environment.instance;
   presence.incarnation = state.incarnation;
@@ -187,8 +191,9 @@ placement_actor::behavior_type placement(Self self, EnvironmentPtr environment,
       [self](const Tick&) { tick(self); },
       [self](const ShardState&) { speak(self); },
       [self](const Stop&) {
-        self->state.leaving = true;
-        speak(self);
+        // The first time it takes nothing more, the second time it has left every shard.
+        const bool left = std::exchange(self->state.leaving, true);
+        speak(self, left ? Word::last : Word::one_of_many);
         return Stop{};
       },
   };

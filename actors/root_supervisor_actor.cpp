@@ -91,6 +91,23 @@ void end_all(Self self) {
   self->quit();
 }
 
+// Every shard has been left: the others learn of it at once, and the store writes the last of it.
+void leave(Self self, caf::typed_response_promise<Stop> promise) {
+  auto store = [self, promise]() mutable {
+    self->request(self->state.shared.store, caf::infinite, Stop{})
+        .then(
+            [self, promise](const Stop&) mutable {
+              promise.deliver(Stop{});
+              end_all(self);
+            },
+            [promise](const caf::error&) mutable { promise.deliver(Stop{}); });
+  };
+  if (!self->state.placement) return store();
+  self->request(self->state.placement, caf::infinite, Stop{})
+      .then([store](const Stop&) mutable { store(); },
+            [store](const caf::error&) mutable { store(); });
+}
+
 void show_shards(Self self) {
   std::map<std::string, std::int64_t> by_state;
   for (const auto& [shard, place] : self->state.board->places()) ++by_state[place.state.state];
@@ -140,16 +157,8 @@ root_supervisor_actor::behavior_type root_supervisor(Self self, EnvironmentPtr e
         }
         auto promise = self->make_response_promise<Stop>();
         auto left = std::make_shared<std::size_t>(self->state.shards.size());
-        // Each shard drains and hands its state over; then the store writes the last of it.
         auto one_less = [self, promise, left]() mutable {
-          if (--*left > 0) return;
-          self->request(self->state.shared.store, caf::infinite, Stop{})
-              .then(
-                  [self, promise](const Stop&) mutable {
-                    promise.deliver(Stop{});
-                    end_all(self);
-                  },
-                  [promise](const caf::error&) mutable { promise.deliver(Stop{}); });
+          if (--*left == 0) leave(self, promise);
         };
         for (const shard_supervisor_actor& shard : self->state.shards) {
           self->request(shard, caf::infinite, Stop{})

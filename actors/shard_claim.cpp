@@ -5,8 +5,8 @@
 #include <future>
 
 #include "base/signature.hpp"
-#include "decision/predictor/predictor.hpp"
 #include "decision/shard/commit_window.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "storage/snapshot.hpp"
 
 namespace selfheal {

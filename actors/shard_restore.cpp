@@ -1,6 +1,6 @@
 #include "actors/shard_restore.hpp"
 
-#include "decision/predictor/predictor.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "topics/event_codec.hpp"
 
 namespace selfheal {
@@ -124,6 +124,7 @@ Result<void> JournalWalk::decide_again(const Chain& before, const JournalRecord&
     // it did, until a claim says that all begin anew.
     fold_.apply(record.events, facts_after(before), record.cut.tick_ms);
     walked.inputs_lost = has_lost_inputs_;
+    walked.other_fold = !same_fold;
     settings_changed_ = false;
     return {};
   }
@@ -157,7 +158,8 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
   last_append_ms_ = read.append_time_ms;
   if (walked.acceptance == Acceptance::newer_version) {
     return Error{ErrorCode::refused, "the journal of shard " + std::to_string(chain_.shard) +
-                                         " was written by a newer build: upgrade this one"};
+                                         " was written by a newer build (offset " +
+                                         std::to_string(read.offset) + "): upgrade this one"};
   }
   if (walked.acceptance == Acceptance::accepted && options_.fold) {
     // Every reader forgets at the same record: one that comes with saved pages learnt what one that

@@ -29,7 +29,8 @@ struct WalkedRecord {
   const Chain* chain = nullptr;    // after it
   const Token* decided = nullptr;  // what deciding again gave; null where nothing was decided
   bool inputs_lost = false;
-  std::string difference;  // empty: equal to what was recorded
+  bool other_fold = false;  // decided by another fold version than this program's
+  std::string difference;   // empty: equal to what was recorded
 };
 
 // A shard's chain and state while a journal is read. Keeps the state by deciding each batch again.

@@ -176,7 +176,8 @@ void add_audit_command(CLI::App& application, Action& action) {
       audit->add_subcommand("verify", "Checks chain and signatures; names the first bad record");
   add_config_options(*verifying, options->config);
   verifying->add_option("file", options->file, "An export; without it the bus is read");
-  verifying->add_option("--data-dir", options->data_dir, "Of a service on the embedded bus");
+  verifying->add_option("--data-dir", options->data_dir,
+                        "Of a stopped service: its embedded bus, saved state and action files");
   verifying->add_option("--public-key", options->public_key_file,
                         "Only this key may have signed: a *.pub.json file or 64 hex digits");
   verifying->add_flag("--deep", options->deep, "Also decide again and recompute the invariants");

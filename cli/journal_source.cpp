@@ -39,10 +39,8 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
   Result<LoadedConfig> loaded = load(options);
   if (!loaded) return loaded.error();
   ServiceConfig& config = loaded->config;
-  if (!data_dir.empty()) {
-    config.data_dir = data_dir;
-    config.bus.kind = "embedded";
-  }
+  // Of a service on Kafka only its state and action files lie there: the bus is the configured one.
+  if (!data_dir.empty()) config.data_dir = data_dir;
   source.topics = topic_names(config.topics.prefix, config.topics.partitions);
   source.topics_prefix = config.topics.prefix;
   source.folders = data_folders(config);

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include "cli/commands.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "effects/step_effect.hpp"
 
 int main(int argc, char** argv) {
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
   add_patient_command(application, action);
   application.add_subcommand("version", "Name and version of this build")->callback([&] {
     action = [] {
-      std::cout << build_name() << "\n";
+      std::cout << build_name() << ", fold version " << fold_version << "\n";
       return Exit::done;
     };
   });

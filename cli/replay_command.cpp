@@ -1,8 +1,11 @@
 // `selfheal replay`: the topics through the same code once more, without effects, compared bit for
 // bit.
+#include <map>
+
 #include "actors/shard_restore.hpp"
 #include "cli/commands.hpp"
 #include "cli/journal_source.hpp"
+#include "decision/shard/fold_version.hpp"
 
 namespace selfheal {
 namespace {
@@ -20,6 +23,7 @@ struct ReplayResult {
   std::int64_t compared = 0;
   std::int64_t differing = 0;
   std::int64_t inputs_lost = 0;
+  std::map<std::string, std::int64_t> other_folds;  // decisions that were not compared, by version
   std::string first_difference;
 };
 
@@ -34,7 +38,15 @@ Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeM
     if (!batch) return {};
     const TimeMs tick_ms = walked.record->cut.tick_ms;
     if (tick_ms < from_ms || tick_ms > to_ms) return {};
-    result.compared += static_cast<std::int64_t>(walked.record->events.size());
+    const auto decisions = static_cast<std::int64_t>(walked.record->events.size());
+    if (walked.other_fold) {
+      // Only the version that decided can decide the same again.
+      if (decisions > 0) {
+        result.other_folds[std::to_string(walked.chain->fold_version)] += decisions;
+      }
+      return {};
+    }
+    result.compared += decisions;
     if (walked.inputs_lost) ++result.inputs_lost;
     if (walked.difference.empty()) return {};
     ++result.differing;
@@ -61,10 +73,12 @@ Exit replay(const ReplayOptions& options) {
     const Result<void> done = replay_shard(*source, shard, *from_ms, *to_ms, result);
     if (!done) return fail(done.error().within("shard " + std::to_string(shard)));
   }
+  const bool none_of_this = result.compared == 0 && !result.other_folds.empty();
   if (options.json) {
     print_line(Json{{"compared", result.compared},
                     {"differing", result.differing},
                     {"inputs_lost", result.inputs_lost},
+                    {"other_fold_versions", result.other_folds},
                     {"first_difference", result.first_difference}});
   } else {
     std::cout << "compared " << result.compared << " decisions, " << result.differing
@@ -73,9 +87,17 @@ Exit replay(const ReplayOptions& options) {
       std::cout << result.inputs_lost << " cuts could not be decided again: their inputs have "
                 << "expired; their recorded decisions were followed\n";
     }
+    for (const auto& [version, decisions] : result.other_folds) {
+      std::cout << decisions << " decisions were not compared: fold version " << version
+                << " decided them, and this build's is " << fold_version << "\n";
+    }
     if (result.differing > 0) std::cout << "first: " << result.first_difference << "\n";
   }
-  return result.differing == 0 ? Exit::done : Exit::did_not_hold;
+  if (none_of_this) {
+    std::cerr << "nothing of this window was decided by this build's fold version, " << fold_version
+              << ": replay it with the build that did\n";
+  }
+  return result.differing == 0 && !none_of_this ? Exit::done : Exit::did_not_hold;
 }
 
 }  // namespace

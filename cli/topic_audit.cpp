@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "actors/shard_restore.hpp"
-#include "decision/predictor/predictor.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "storage/snapshot.hpp"
 
 namespace selfheal {
@@ -199,6 +199,10 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
   shard.runs.take(record, walked.difference);
   if (!options_.deep) return {};
   if (walked.decided != nullptr) report_.count(5, static_cast<std::int64_t>(record.events.size()));
+  if (walked.other_fold) {
+    report_.leave_out(5, "decisions of fold version " + std::to_string(walked.chain->fold_version) +
+                             " (this build's is " + std::to_string(fold_version) + ")");
+  }
   if (walked.inputs_lost) report_.leave_out(5, "cuts whose inputs have expired");
   if (record.kind == JournalKind::batch) report_.count(7);
   for (const Event& event : record.events) {
@@ -236,9 +240,11 @@ Result<void> TopicAudit::compare_state(Shard& shard, JournalWalk& walk,
                                        const WalkedRecord& walked) {
   const std::int64_t seq = walked.chain->seq;
   const bool cuts = walked.record->kind != JournalKind::claim;
-  const auto snapshots = shard.snapshots.find(seq);
-  const bool saved = shard.saved.found && shard.saved.chain.seq == seq;
-  if (!cuts || (snapshots == shard.snapshots.end() && !saved)) return {};
+  const auto snapshots = cuts ? shard.snapshots.find(seq) : shard.snapshots.end();
+  // A claim takes no seq, and moves the head: a quiet shard is saved behind one.
+  const bool saved = shard.saved.found && shard.saved.chain.seq == seq &&
+                     shard.saved.chain.epoch == walked.chain->epoch;
+  if (snapshots == shard.snapshots.end() && !saved) return {};
   const std::string place = std::to_string(shard.number) + "/" + std::to_string(seq);
   if (saved && shard.saved.chain.head != shard.chain.head()) {
     report_.violate(6, place, "the saved state rests on another history");

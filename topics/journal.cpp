@@ -126,7 +126,13 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
   const Result<SignedBody> parts = unwrap_body(read.value);
   if (!parts) return Acceptance::unreadable;
   Result<JournalRecord> decoded = decode_body(parts->body);
-  if (!decoded) return Acceptance::unreadable;
+  if (!decoded) {
+    // Garbage is nobody's; what the owner itself has signed is part of the chain, and to pass over
+    // it would be to go on from another history than its other readers.
+    const bool of_owner =
+        chain.epoch > 0 && verify(chain.public_key, parts->body, parts->signature);
+    return of_owner ? Acceptance::newer_version : Acceptance::unreadable;
+  }
   record = std::move(*decoded);
   if (record.version > journal_version) return Acceptance::newer_version;
   if (chain.epoch > 0 && record.shard != chain.shard) return Acceptance::other_shard;

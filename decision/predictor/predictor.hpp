@@ -12,11 +12,6 @@
 
 namespace selfheal {
 
-// A version of everything that is learnt from raw signals, and of what is decided from equal
-// inputs: raised whenever either changes, so that nobody compares what two versions decide. Another
-// version starts what is learnt from signals anew; what events say stays.
-constexpr std::int64_t fold_version = 3;
-
 // Trouble that has been said and has not passed: by service, resource, code.
 struct ActiveTrouble {
   std::string service;

@@ -106,6 +106,25 @@ const Step* Runner::current_step(const RunRow& run) const {
 
 // --- evolve -------------------------------------------------------------------------------------
 
+// Which conditions have held so far is known to those alone who have decided it.
+void Runner::forget_soft() {
+  observed_.clear();
+  std::vector<std::string> known;
+  for (const auto& [action_id, run] : runs_.rows()) known.push_back(action_id);
+  for (const std::string& action_id : known) {
+    RunRow* run = runs_.edit(action_id);
+    run->condition = 0;
+    run->held_since_ms = 0;
+    const Step* step = run->phase == "started" ? current_step(*run) : nullptr;
+    const bool waits = step != nullptr && !step->wait_for.empty();
+    if (!waits && run->phase != "intent") continue;
+    // What was asked is asked again.
+    run->probe_id.clear();
+    run->probe_purpose.clear();
+    if (waits) run->due_ms = run->started_ms;
+  }
+}
+
 void Runner::on_started(const RunStarted& started, const EventPlace& place) {
   RunRow* run = runs_.edit(started.action_id);
   if (run == nullptr) return;

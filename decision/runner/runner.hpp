@@ -63,7 +63,7 @@ class Runner : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
-  void forget_soft() override { observed_.clear(); }
+  void forget_soft() override;
 
   const Table<RunRow>& runs() const { return runs_; }
 

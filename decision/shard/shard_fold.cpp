@@ -1,8 +1,6 @@
 #include "decision/shard/shard_fold.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 #include "decision/approver/approver.hpp"
 #include "decision/fleet/fleet.hpp"
@@ -10,6 +8,7 @@
 #include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
 #include "decision/scheduler/scheduler.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "decision/verifier/verifier.hpp"
 
 namespace selfheal {
@@ -76,14 +75,6 @@ void ShardFold::load(const std::vector<std::pair<std::string, std::string>>& pag
 
 ShardFacts facts_after(const Chain& chain) {
   return {chain.shard, chain.partitions, chain.shard_seed, chain.epoch, chain.seq + 1};
-}
-
-std::uint64_t state_hash_after(const Chain& chain, const Token& token) {
-  const std::array<std::uint64_t, 3> parts = {chain.state_hash, token.touched_digest,
-                                              token.events.size()};
-  std::array<char, sizeof parts> bytes;
-  std::memcpy(bytes.data(), parts.data(), bytes.size());
-  return hash64(std::string_view(bytes.data(), bytes.size()));
 }
 
 JournalRecord batch_of(const Chain& chain, const Token& token) {

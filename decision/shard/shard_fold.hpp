@@ -44,10 +44,6 @@ class ShardFold {
 // The facts that a batch extending `chain` is decided under.
 ShardFacts facts_after(const Chain& chain);
 
-// The rolling hash: over the one before, the series rows touched and how much was said. Equal
-// hashes at equal places mean equal soft state; events are compared by themselves.
-std::uint64_t state_hash_after(const Chain& chain, const Token& token);
-
 // The batch that records a decided token as the chain's next record.
 JournalRecord batch_of(const Chain& chain, const Token& token);
 

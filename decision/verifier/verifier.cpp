@@ -8,6 +8,10 @@ namespace selfheal {
 namespace {
 // Runs judged in one cut, so that a batch stays within a record; the others stay due.
 constexpr std::size_t judged_per_cut_max = 100;
+// A look that comes so late was kept from coming: more than a takeover and a busy shard take.
+constexpr DurationMs outage_ms_min = 5 * one_second_ms;
+// What senders have kept while they could not send needs so long to come.
+constexpr DurationMs late_ms = 5 * one_second_ms;
 }  // namespace
 
 Verifier::Verifier() : rows_("verifier/run/"), observed_("verifier") {}
@@ -29,10 +33,24 @@ TimeMs Verifier::next_due_ms() const {
   return due_ms;
 }
 
+// What conditions have shown so far is known to those alone who have decided it.
+void Verifier::forget_soft() {
+  observed_.clear();
+  std::vector<std::string> watching;
+  for (const auto& [action_id, row] : rows_.rows()) {
+    if (row.phase == "watching") watching.push_back(action_id);
+  }
+  for (const std::string& action_id : watching) {
+    VerificationRow* row = rows_.edit(action_id);
+    begin_watching(*row, row->begun_ms);
+  }
+}
+
 void Verifier::begin_watching(VerificationRow& row, TimeMs now_ms) const {
   row.phase = "watching";
   row.begun_ms = now_ms;
   row.next_probe_ms = now_ms;
+  row.unheard_ms = 0;
   const Playbook* playbook = find_playbook(settings(), row.intent.playbook);
   row.progress.assign(playbook != nullptr ? playbook->verify.size() : 0, {});
 }
@@ -136,6 +154,13 @@ void Verifier::judge(Token& token, const std::string& action_id) {
   if (playbook == nullptr || playbook->verify.size() != row->progress.size()) {
     return give_up(token, action_id, "the playbook changed before its run could be verified");
   }
+  // A look is due every probe_interval. Where none was possible for long the log was away, and for
+  // those too who would have said how the service is: what they have kept comes after that.
+  const DurationMs overdue_ms = now_ms - row->next_probe_ms;
+  if (overdue_ms > outage_ms_min) {
+    row->unheard_ms += overdue_ms + late_ms;
+    row->next_probe_ms = now_ms;
+  }
   bool all_done = true;
   std::string late;
   for (std::size_t i = 0; i < playbook->verify.size(); ++i) {
@@ -155,7 +180,10 @@ void Verifier::judge(Token& token, const std::string& action_id) {
     }
     if (progress.done) continue;
     all_done = false;
-    if (now_ms - row->begun_ms >= condition.within.ms) {
+    // What has not been taken yet may still say that it holds.
+    const bool by_signals = !condition.metric.empty();
+    const TimeMs through_ms = by_signals ? token.cut.caught_up_through_ms : now_ms;
+    if (through_ms - row->begun_ms - row->unheard_ms >= condition.within.ms) {
       late = describe(condition) + " did not hold within " + format_duration(condition.within.ms);
     }
   }

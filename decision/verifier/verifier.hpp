@@ -32,6 +32,8 @@ struct VerificationRow {
   TimeMs begun_ms = 0;
   std::vector<ConditionProgress> progress;
   TimeMs next_probe_ms = 0;
+  // For so long nobody could look or say anything, the log being away: it counts for no limit.
+  DurationMs unheard_ms = 0;
   std::string reason;
   std::vector<CheckResult> conditions;  // as they stood when a rollback was asked for
   std::string answer;                   // of a person to the doubt
@@ -43,7 +45,8 @@ struct VerificationRow {
                       field("next_probe_ms", &VerificationRow::next_probe_ms),
                       field("reason", &VerificationRow::reason),
                       field("conditions", &VerificationRow::conditions),
-                      field("answer", &VerificationRow::answer)};
+                      field("answer", &VerificationRow::answer),
+                      field("unheard_ms", &VerificationRow::unheard_ms)};
   }
   bool operator==(const VerificationRow&) const = default;
 };
@@ -55,7 +58,7 @@ class Verifier : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
-  void forget_soft() override { observed_.clear(); }
+  void forget_soft() override;
 
   const Table<VerificationRow>& verifications() const { return rows_; }
 

@@ -4,6 +4,7 @@
 #include "actors/shard_restore.hpp"
 #include "base/signature.hpp"
 #include "decision/predictor/predictor.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "topics/memory_log.hpp"
 
 namespace selfheal {
@@ -71,6 +72,23 @@ TEST(FoldVersion, AClaimOfAnotherOneForgetsWhatWasLearntFromSignals) {
     walk.fold().save(pages);
     EXPECT_EQ(pages.erased.size(), same ? 0U : 4U) << "a service, a metric, a page, the walk";
   }
+}
+
+TEST(FoldVersion, AJournalOfANewerBuildIsRefusedByName) {
+  const TopicNames topics = topic_names("t", 1);
+  MemoryLog log;
+  ASSERT_TRUE(log.create_topics(topic_specs("t", 1)));
+  log.append(
+      {topics.journal, 0},
+      {.value = wrap_body(std::string(128, '0'), R"({"kind":"claim","version":)" +
+                                                     std::to_string(journal_version + 1) + "}")},
+      [](const Result<Offset>& stored) { ASSERT_TRUE(stored); });
+  JournalWalk walk(log, topics, 0, [](const RecordView&, SignalBatch&) {});
+  const Result<void> read = walk.read_to(1, [](const WalkedRecord&) { return Result<void>(); });
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::refused);
+  EXPECT_NE(read.error().context.find("shard 0 was written by a newer build"), std::string::npos)
+      << read.error().context;
 }
 
 }  // namespace

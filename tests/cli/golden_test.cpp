@@ -11,7 +11,7 @@
 
 #include "actors/shard_restore.hpp"
 #include "cli/topic_audit.hpp"
-#include "decision/predictor/predictor.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "tests/cli/honest_cluster.hpp"
 
 namespace selfheal {

@@ -4,8 +4,8 @@
 
 #include "base/check.hpp"
 #include "base/signature.hpp"
-#include "decision/predictor/predictor.hpp"
 #include "decision/runner/runner.hpp"
+#include "decision/shard/fold_version.hpp"
 #include "topics/event_codec.hpp"
 #include "topics/shard_message.hpp"
 #include "topics/signal_decoder.hpp"

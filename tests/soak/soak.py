@@ -27,6 +27,9 @@ class Chaos:
         self.world = world
         self.random = world.random
         self.counts = collections.Counter()
+        self.left_out = [] if world.can_mount() else ["a disk that is lost or full: needs to mount"]
+        for each in self.left_out:
+            print(f"left out: {each}", flush=True)
         self.stopped = {}  # name -> when it goes on
         self.down = {}     # name -> (when it starts again, its skew)
 
@@ -108,7 +111,7 @@ class Chaos:
     def fill_disk(self):
         """The data folder of a process that starts anew is a small disk, and full for a while."""
         names = self.running()
-        if not names or os.geteuid() != 0:
+        if not names or self.left_out:
             return
         process = self.world.processes[self.random.choice(names)]
         process.kill()
@@ -277,7 +280,8 @@ def soak(options, world):
     verdict.numbers["since the last starts"] = lapses
     verdict.judge()
     return {"seed": options.seed, "minutes": round((time.monotonic() - began) / 60, 1),
-            "signals emitted": world.emitted, **dict(chaos.counts), **verdict.numbers,
+            "signals emitted": world.emitted, **dict(chaos.counts), "left out": chaos.left_out,
+            **verdict.numbers,
             "findings": verdict.findings}
 
 

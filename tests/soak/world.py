@@ -180,6 +180,15 @@ class World:
         with open(f"{self.folder}/{name}", "w") as file:
             file.write(text)
 
+    def can_mount(self):
+        """Whether this user may put a disk of its own in place of a folder."""
+        folder = f"{self.folder}/mounted"
+        os.mkdir(folder)
+        if os.geteuid() != 0 or run_quietly(
+                ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]).returncode != 0:
+            return False
+        return run_quietly(["umount", folder]).returncode == 0
+
     def start(self):
         self.broker.script("start")
         for name in NAMES:

@@ -2,6 +2,8 @@
 import json
 import os
 import signal
+import subprocess
+import threading
 
 from support import Service, wait_for
 
@@ -13,11 +15,12 @@ SHARDS = PARTITIONS + 1  # the fleet's is the last
 class Cluster:
     """Processes with one bus, one set of keys and one folder of action files, as on one machine."""
 
-    def __init__(self, names, share_actions=True, **options):
+    def __init__(self, names, share_actions=True, brokers=BROKERS, **options):
         self.members = {}
+        self.brokers = brokers
         first = None
         for name in names:
-            member = Service(bus="kafka", brokers=BROKERS, partitions=PARTITIONS, **options)
+            member = Service(bus="kafka", brokers=brokers, partitions=PARTITIONS, **options)
             if first is None:
                 first = member
             with open(member.config) as file:
@@ -67,8 +70,73 @@ class Cluster:
             "type": "failure", "service": service, "code": "service_down", "id": f"f{number}",
             **more}))
 
+    def follows(self, name):
+        """It has every shard, as its owner or at the end of its journal."""
+        states = [each["state"] for each in self.shards(name)]
+        return len(states) == SHARDS and all(state in ("live", "standby") for state in states)
+
+    def kcat(self, *words):
+        done = subprocess.run(["kcat", "-b", self.brokers, "-q", *words], capture_output=True,
+                              text=True, timeout=60)
+        if done.returncode != 0:
+            raise AssertionError(f"kcat {words}: {done.stderr}")
+        return done.stdout
+
+    def input_ends(self):
+        """How many inputs are on the topics, by partition."""
+        inputs = [f"{self.first.prefix}.{topic}:{partition}" for topic in ("signals", "control")
+                  for partition in range(PARTITIONS)]
+        return [int(self.kcat("-Q", "-t", f"{each}:-1").rsplit(" ", 1)[-1])
+                for each in [*inputs, f"{self.first.prefix}.fleet.control:0"]]
+
+    def everything_is_taken(self, name, seconds=60):
+        """Waits until `name`, alone, has decided on every input; how many there were."""
+        before = {"ends": None}
+
+        def taken():
+            waiting = [line for line in self[name].get("/metrics").splitlines()
+                       if line.startswith("self_heal_lag_records")]
+            nothing_waits = len(waiting) == SHARDS and all(line.endswith(" 0") for line in waiting)
+            # What is taken may say something to another shard: nothing may have come meanwhile.
+            ends, before["ends"] = before["ends"], self.input_ends()
+            return nothing_waits and ends == before["ends"]
+        wait_for("every input to be decided on", taken, seconds)
+        return sum(before["ends"])
+
     def close(self):
         for member in self.members.values():
             if member.process and member.process.poll() is None:
                 member.process.send_signal(signal.SIGCONT)
             member.close()
+
+
+class Sender(threading.Thread):
+    """Sends metrics at a steady rate, with kcat's own idea of partitions, until it is stopped."""
+
+    def __init__(self, cluster, services, pause_seconds=0.1):
+        super().__init__(daemon=True)
+        self.services = services
+        self.pause_seconds = pause_seconds
+        self.sent = 0
+        self.ended = threading.Event()
+        self.kcat = subprocess.Popen(
+            ["kcat", "-b", cluster.brokers, "-P", "-K", "\t", "-t", cluster.first.prefix + ".signals"],
+            stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+
+    def run(self):
+        while not self.ended.wait(self.pause_seconds):
+            for name in self.services:
+                signal_text = json.dumps({"type": "metric", "service": name, "metric": "load",
+                                          "value": self.sent % 7})
+                self.kcat.stdin.write(f"{name}\t{signal_text}\n")
+                self.sent += 1
+            self.kcat.stdin.flush()
+
+    def stop(self):
+        """How many it has sent, all of which are on the topic now."""
+        self.ended.set()
+        self.join(30)
+        self.kcat.stdin.close()
+        if self.kcat.wait(60) != 0:
+            raise AssertionError("kcat could not deliver all signals")
+        return self.sent

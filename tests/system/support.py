@@ -115,6 +115,7 @@ class Service:
                  step_seconds=0.3, mode="execute", partitions=2):
         self.folder = tempfile.mkdtemp(prefix="selfheal-system.")
         self.process = None
+        self.program = PROGRAM  # of the next start, and of commands
         self.port = free_port()
         self.effects = os.path.join(self.folder, "effects")
         self.healed = os.path.join(self.folder, "healed")
@@ -151,7 +152,7 @@ limits: {{backoff_base: 1s}}
         return path
 
     def command(self, *arguments, expect=0, stdin=None, config=True):
-        words = [PROGRAM, *arguments]
+        words = [self.program, *arguments]
         if config:
             words += ["--config", self.config]
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
@@ -162,7 +163,7 @@ limits: {{backoff_base: 1s}}
     def spawn(self, environment=None):
         """Starts the service without waiting until it is ready."""
         self.log = open(os.path.join(self.folder, "service.log"), "a")
-        self.process = subprocess.Popen([PROGRAM, "run", "--config", self.config],
+        self.process = subprocess.Popen([self.program, "run", "--config", self.config],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True,
                                         env={**os.environ, **(environment or {})})
 
@@ -245,6 +246,28 @@ limits: {{backoff_base: 1s}}
         if self.process and self.process.poll() is None:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Broker:
+    """A Kafka of this test alone, to be stopped at will."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.folder = tempfile.TemporaryDirectory(prefix="selfheal-broker.")
+        self.address = f"127.0.0.1:{self.port}"
+
+    def script(self, word):
+        subprocess.run([os.path.join(ROOT, "script/kafka"), word, "--port", str(self.port), "--data",
+                        self.folder.name + "/kafka"], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, timeout=120)
+
+    def logs(self):
+        with open(self.folder.name + "/kafka/kafka.log") as file:
+            return file.read()[-3000:]
+
+    def close(self):
+        self.script("stop")
+        self.folder.cleanup()
 
 
 def run(*tests):

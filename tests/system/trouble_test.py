@@ -2,33 +2,10 @@
 import json
 import os
 import subprocess
-import tempfile
 
-from support import ROOT, Service, check, free_port, run, wait_for
+from support import Broker, Service, check, run, wait_for
 
 FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
-
-
-class Broker:
-    """A Kafka of this test alone, to be stopped at will."""
-
-    def __init__(self):
-        self.port = free_port()
-        self.folder = tempfile.TemporaryDirectory(prefix="selfheal-broker.")
-        self.address = f"127.0.0.1:{self.port}"
-
-    def script(self, word):
-        subprocess.run([os.path.join(ROOT, "script/kafka"), word, "--port", str(self.port), "--data",
-                        self.folder.name + "/kafka"], check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL, timeout=120)
-
-    def logs(self):
-        with open(self.folder.name + "/kafka/kafka.log") as file:
-            return file.read()[-3000:]
-
-    def close(self):
-        self.script("stop")
-        self.folder.cleanup()
 
 
 def waits_for_kafka_and_goes_on_by_itself():

@@ -178,6 +178,20 @@ TEST_F(Journal, EachRuleRefuses) {
   EXPECT_EQ(read(next(JournalKind::batch, 2)), Acceptance::accepted);
 }
 
+TEST_F(Journal, WhatTheOwnerSignedAndNobodyHereUnderstandsIsNotPassedOver) {
+  ASSERT_EQ(read(claim(1)), Acceptance::accepted);
+  std::string body = encode_body(next(JournalKind::batch, 2));
+  const std::string event = R"([{"type":"of_tomorrow","service":"a","data":{}}])";
+  body.replace(body.find("[]", body.find("\"events\"")), 2, event);
+  ASSERT_FALSE(decode_body(body));
+  const Chain before = chain_;
+  EXPECT_EQ(read_value(wrap_body(*sign(key_.secret_hex, body), body)), Acceptance::newer_version);
+  const SigningKey other = generate_signing_key();
+  EXPECT_EQ(read_value(wrap_body(*sign(other.secret_hex, body), body)), Acceptance::unreadable);
+  EXPECT_EQ(chain_.head, before.head);
+  EXPECT_EQ(chain_.signals_next, before.signals_next);
+}
+
 TEST_F(Journal, ATickMayRunAheadByTheAllowance) {
   ASSERT_EQ(read(claim(1)), Acceptance::accepted);
   JournalRecord record = next(JournalKind::batch, 1);

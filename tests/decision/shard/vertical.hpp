@@ -148,8 +148,14 @@ class Vertical {
     chain_.epoch += 1;
   }
 
+  // Time passes, with a cut whenever a timer is due. To add to now_ms is an outage: no cut at all.
   void pass(DurationMs milliseconds) {
-    now_ms += milliseconds;
+    const TimeMs end_ms = now_ms + milliseconds;
+    while (fold_.next_due_ms() > now_ms && fold_.next_due_ms() < end_ms) {
+      now_ms = fold_.next_due_ms();
+      feed(nullptr, {}, {});
+    }
+    now_ms = end_ms;
     feed(nullptr, {}, {});
   }
 
@@ -185,6 +191,21 @@ class Vertical {
     return pages_of(follower);
   }
 
+  // Of what is under way, where another fold version begins: after deciding, and after following.
+  std::map<std::string, std::string> pages_for_another_fold(bool followed) {
+    ShardFold follower;
+    follower.configure(settings_);
+    for (const Batch& batch : batches) follower.apply(batch.events, batch.facts, batch.tick_ms);
+    ShardFold& fold = followed ? follower : fold_;
+    fold.forget_soft();
+    PageMap map;
+    fold.save(map);
+    std::erase_if(map.pages, [](const auto& page) {
+      return !page.first.starts_with("runner/run/") && !page.first.starts_with("verifier/run/");
+    });
+    return map.pages;
+  }
+
   struct Batch {
     std::vector<Event> events;
     ShardFacts facts;
@@ -200,6 +221,7 @@ class Vertical {
     hear_fleet({signed_message(record, 0)});
   }
 
+  DurationMs behind_ms = 0;   // input of so long is still to be taken
   bool fleet_answers = true;  // false: what is said to it is lost, as while nobody owns it
   TimeMs now_ms = begin_ms;
   std::vector<Event> events;
@@ -262,6 +284,7 @@ class Vertical {
       token.facts = facts_after(chain_);
       token.settings = settings_;
       token.cut.tick_ms = now_ms;
+      token.cut.caught_up_through_ms = now_ms - behind_ms;
       token.cut.inputs = std::move(inputs);
       token.signals = signals ? signals : std::make_shared<const SignalBatch>();
       token.controls = std::move(controls);

@@ -91,7 +91,10 @@ TEST(Vertical, ALockThatHasEndedIsAskedForAgain) {
   const TimeMs until_ms = shard.last<LockAcquired>()->until_ms;
   shard.step_ends("ok");
   // The verification fails after the lock has ended: the way back needs it anew.
-  shard.pass(until_ms - shard.now_ms + 1000);
+  shard.behind_ms = one_hour_ms;
+  shard.pass(until_ms - shard.now_ms);
+  shard.behind_ms = 0;
+  shard.pass(1000);
   ASSERT_EQ(shard.count<RollbackRequested>(), 1);
   EXPECT_EQ(shard.count<RunStarted>(), 2);
   EXPECT_EQ(shard.last<LockRequested>()->number, 2);
@@ -178,6 +181,55 @@ TEST(Vertical, WhatDoesNotHelpIsRolledBackAndThePersonIsCalled) {
   EXPECT_FALSE(shard.last<Learned>()->success);
   shard.pass(120'000);
   EXPECT_EQ(shard.count<Escalated>(), 1) << "no other playbook is left in this incident";
+}
+
+TEST(Vertical, AnOutageSaysNothingAgainstARun) {
+  for (const bool recovers : {true, false}) {
+    Vertical shard(settings());
+    shard.predict(0.9);
+    shard.step_ends("ok");
+    shard.pass(3'000);
+    shard.now_ms += 600'000;
+    shard.pass(1'000);
+    EXPECT_EQ(shard.count<RollbackRequested>(), 0) << "nobody could have said that it helped";
+    for (int i = 0; i < 4; ++i) {
+      shard.now_ms += 1000;
+      shard.metric("latency_p99_seconds", recovers ? 0.2 : 0.9);
+    }
+    EXPECT_EQ(shard.count<RollbackRequested>(), 0);
+    shard.pass(11'000);
+    EXPECT_EQ(shard.count<Outcome>(), recovers ? 1 : 0);
+    EXPECT_EQ(shard.count<RollbackRequested>(), recovers ? 0 : 1) << "its time is over at last";
+  }
+}
+
+TEST(Vertical, ARunIsNotJudgedBeforeWhatWasSaidOfItIsTaken) {
+  Vertical shard(settings());
+  shard.predict(0.9);
+  shard.step_ends("ok");
+  shard.behind_ms = 60'000;
+  shard.pass(30'000);
+  EXPECT_EQ(shard.count<RollbackRequested>(), 0);
+  shard.behind_ms = 0;
+  shard.pass(1'000);
+  EXPECT_EQ(shard.count<RollbackRequested>(), 1);
+}
+
+TEST(Vertical, AnotherFoldVersionBeginsWithWhatTheEventsSay) {
+  Settings given = settings();
+  given.playbooks[0].verify = {{.run = {Program{.argv = {"/bin/true"}}}}};
+  given.playbooks[0].verify[0].hold.ms = 10'000;
+  given.playbooks[0].verify[0].within.ms = 20'000;
+  Vertical shard(given);
+  shard.predict(0.9);
+  shard.step_ends("ok");
+  shard.pass(1'000);
+  shard.probe_ends(true);
+  shard.pass(3'000);
+  ASSERT_EQ(shard.count<Outcome>(), 0);
+  const auto decided = shard.pages_for_another_fold(false);
+  EXPECT_EQ(decided, shard.pages_for_another_fold(true));
+  EXPECT_EQ(decided.size(), 2U) << "a run, and its verification";
 }
 
 TEST(Vertical, TheFourthProposalWithinAnHourIsRefused) {
