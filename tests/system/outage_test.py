@@ -97,7 +97,8 @@ def patients_of(cluster):
     log = f'echo "$SELF_HEAL_ACTION_ID $SELF_HEAL_ATTEMPT $1" >> {first.effects}\n'
     # One is watched when Kafka goes, the other one's step ends while it is away.
     scripts = {"watched": log, "running": log +
-               f"until [ -e {first.folder}/away ]; do sleep 0.1; done\nsleep 2\n"}
+               f"while [ -d {first.folder} ] && [ ! -e {first.folder}/away ]; do sleep 0.1; done\n"
+               "sleep 2\n"}
     for name, script in scripts.items():
         path = first.write(name + ".sh", script)
         for member in cluster.members.values():

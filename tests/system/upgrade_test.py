@@ -37,7 +37,8 @@ def two_of_this_build():
     scripts = {
         "ask_first": ("moderate", "ask", log),
         "take_long": ("low", "busy",
-                      log + f"until [ -e {first.folder}/go ]; do sleep 0.1; done\n"),
+                      log + f"while [ -d {first.folder} ] && [ ! -e {first.folder}/go ]; do "
+                      "sleep 0.1; done\n"),
         "give_up": ("low", "hopeless", log + "exit 1\n"),
     }
     # Verified for long: what has held so far is known only to who has looked.
@@ -251,9 +252,9 @@ def nothing_is_lost_on_the_way_there_and_back():
         raise AssertionError(f"{failure}\n" + "\n".join(
             f"{name}: {member.logs()}" for name, member in cluster.members.items())) from None
     finally:
+        cluster.close()
         if sender and not sender.ended.is_set():
             sender.stop()
-        cluster.close()
 
 
 run(nothing_is_lost_on_the_way_there_and_back)
