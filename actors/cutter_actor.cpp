@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "actors/clocks.hpp"
+#include "actors/hang_watch.hpp"
 #include "base/check.hpp"
 
 namespace selfheal {
@@ -42,8 +43,10 @@ CutLimits current_limits(const CutterState& state) {
   CutLimits limits = state.environment->cut_limits;
   const double affordable =
       static_cast<double>(state.environment->cut_budget_us) / std::max(state.record_us, 0.05);
-  limits.records_max =
-      std::clamp<std::size_t>(static_cast<std::size_t>(affordable), 50, limits.records_max);
+  // Twenty frames of a hundred signals cost a cut about what it is worth.
+  constexpr std::size_t records_least = 20;
+  limits.records_max = std::clamp<std::size_t>(static_cast<std::size_t>(affordable), records_least,
+                                               limits.records_max);
   return CutPlanner::limits_for(state.chain, limits);
 }
 
@@ -122,6 +125,7 @@ TokenPtr plan(Self self, CutSupply supply) {
   try {
     const StageScope
         scope;  // a broken invariant costs the shard a restart, not the process its life
+    const WorkScope work;
     const CrashScope mark(state.chain.shard, token->cut, "decoder");
     state.planner->fill(*token, supply);
     token->work_us = thread_cpu_us() - began_us;

@@ -1,4 +1,5 @@
-"""The whole path on a real Kafka: cost a signal against a bare drain, latency, memory, fairness.
+"""The whole path on a real Kafka: cost a signal against a bare drain, latency, memory, fairness, and
+how long a restart and a machine with an empty disk take.
 
 Usage: whole_path.py --brokers HOST:PORT [--program PATH] [--bench PATH] [--out FILE] [--scale F]
 Everything but the brokers has a default. The service runs as a user runs it, as a process of its own;
@@ -8,6 +9,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,10 +17,12 @@ import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PARTITIONS = 8
 SUBJECTS = 1000
 SERIES = 100_000
 # Signals of each form: enough for some seconds of work.
 FORMS = {"json": 2_000_000, "ndjson": 4_000_000, "frame": 8_000_000}
+STAGES = ["predictor", "scheduler", "approver", "runner", "verifier", "learner"]
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 FIRST_PORT = 18430
 
@@ -44,7 +48,7 @@ class Service:
         with open(self.config, "w") as config:
             config.write(f"""\
 bus: {{kind: kafka, brokers: "{options.brokers}"}}
-topics: {{prefix: {self.prefix}, partitions: 8}}
+topics: {{prefix: {self.prefix}, partitions: {PARTITIONS}}}
 data_dir: {self.folder.name}/data
 http: {{listen: "{self.address}"}}
 mode: observe
@@ -55,9 +59,10 @@ graph_file: graph.yaml
         subprocess.run([self.program, "topics", "create", "--config", self.config], check=True,
                        stdout=subprocess.DEVNULL)
 
-    def start(self):
-        self.log = open(os.path.join(self.folder.name, "log"), "w")
-        self.process = subprocess.Popen([self.program, "run", "--config", self.config],
+    def start(self, *settings):
+        self.log = open(os.path.join(self.folder.name, "log"), "a")
+        words = [word for each in settings for word in ("--set", each)]
+        self.process = subprocess.Popen([self.program, "run", "--config", self.config, *words],
                                         stdout=subprocess.PIPE, stderr=self.log, text=True)
         if not self.process.stdout.readline().startswith("ready"):
             raise SystemExit("the service did not start:\n" + open(self.log.name).read())
@@ -65,6 +70,31 @@ graph_file: graph.yaml
     def stop(self):
         self.process.terminate()
         self.process.wait(30)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+
+    def forget_disk(self):
+        shutil.rmtree(os.path.join(self.folder.name, "data", "state"))
+
+    def take(self, signals, seconds_max=300):
+        """Waits until so many signals have been decided on."""
+        self.wait_for(lambda: self.metric("self_heal_signals_total") >= signals, seconds_max,
+                      f"deciding on {signals} signals")
+
+    def wait_for(self, condition, seconds_max, what):
+        deadline = time.monotonic() + seconds_max
+        while not condition():
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{what}: not within {seconds_max} s")
+            time.sleep(0.2)
+
+    def histogram(self, name, label=""):
+        """Upper bounds and cumulated counts of one series of a histogram."""
+        pattern = rf'^{name}_bucket{{{label}(?:,)?le="([^"]+)"}} (\S+)$'
+        found = re.findall(pattern, self.metrics(), re.M)
+        return [(float(bound), float(count)) for bound, count in found]
 
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as stat:
@@ -75,9 +105,16 @@ graph_file: graph.yaml
         with open(f"/proc/{self.process.pid}/status") as status:
             return int(re.search(rf"^{name}:\s+(\d+)", status.read(), re.M)[1]) / 1024
 
+    def metrics(self):
+        return urllib.request.urlopen(f"http://{self.address}/metrics", timeout=30).read().decode()
+
+    def values(self, name):
+        """Of every series of a metric."""
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", self.metrics(), re.M)
+        return [float(value) for value in found]
+
     def metric(self, name):
-        text = urllib.request.urlopen(f"http://{self.address}/metrics", timeout=30).read().decode()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.M))
+        return sum(self.values(name))
 
     def wait_until_ready(self):
         deadline = time.monotonic() + 60
@@ -145,9 +182,82 @@ def latency(options, bench):
     result["cpu_seconds"] = round(service.cpu_seconds() - before, 2)
     result["commit_mean_ms"] = round(1000 * service.metric("self_heal_commit_seconds_sum") /
                                      service.metric("self_heal_commit_seconds_count"), 2)
+    result["stages_us"] = stage_costs(service)
     service.stop()
     note("latency: " + json.dumps(result))
     return result
+
+
+def quantile(buckets, share):
+    """Within a bucket as if its values lay evenly; None where there are none."""
+    total = buckets[-1][1] if buckets else 0
+    if total == 0:
+        return None
+    below, low = 0, 0
+    for bound, count in buckets:
+        if count >= share * total:
+            bound = low if bound == float("inf") else bound
+            return low + (bound - low) * (share * total - below) / max(count - below, 1)
+        below, low = count, bound
+    return low
+
+
+def stage_costs(service):
+    """Microseconds a cut: half of the cuts, and all but a hundredth, cost no more."""
+    costs = {}
+    for stage in STAGES:
+        buckets = service.histogram("self_heal_stage_seconds", f'stage="{stage}"')
+        at = {name: quantile(buckets, share) for name, share in (("p50", 0.5), ("p99", 0.99))}
+        costs[stage] = {name: round(1e6 * each, 1) for name, each in at.items() if each is not None}
+    return costs
+
+
+def restart(options, bench, series):
+    """kill -9 and a new process on the same disk: until every shard decides again."""
+    service = Service(options, f"restart{series}")
+    bench.run(service, "fill", "--form", "frame", "--signals", str(2 * series), "--series",
+              str(series))
+    service.start()
+    service.take(2 * series)
+    time.sleep(12)  # state goes to disk every ten seconds: a service that has been up for a while
+    service.kill()
+    result = {"series": series, "restart_seconds": ready_again(service)}
+    service.stop()
+    note("restart: " + json.dumps(result))
+    return result
+
+
+def recovery(options, bench, series):
+    """A machine with an empty disk: from snapshots on the bus until every shard decides."""
+    service = Service(options, f"recovery{series}")
+    bench.run(service, "fill", "--form", "frame", "--signals", str(2 * series), "--series",
+              str(series))
+    often = "snapshot.interval=10s"
+    service.start(often)
+    service.take(2 * series)
+    taken = time.monotonic()
+
+    def all_newer():
+        """One of each shard with signals was written since the last signal: it has them all."""
+        ages = service.values("self_heal_snapshot_age_seconds")
+        since = time.monotonic() - taken
+        return len([age for age in ages if age < since]) >= PARTITIONS
+    service.wait_for(all_newer, 180, "snapshots")
+    service.stop()
+    service.forget_disk()
+    result = {"series": series, "recovery_seconds": ready_again(service)}
+    result["shards_from_snapshots"] = service.metric("self_heal_restores_total")
+    result["memory_mb"] = round(service.memory_mb(), 1)
+    service.stop()
+    note("recovery: " + json.dumps(result))
+    return result
+
+
+def ready_again(service):
+    begin = time.monotonic()
+    service.start()
+    service.wait_until_ready()
+    return round(time.monotonic() - begin, 2)
 
 
 def illness(options, bench):
@@ -168,7 +278,7 @@ def main():
                                                         "build/release/bench/selfheal_kafka_bench"))
     parser.add_argument("--out", default="")
     parser.add_argument("--scale", type=float, default=1.0, help="times the shipped sizes")
-    parser.add_argument("--only", default="", help="json, ndjson, frame, latency or illness")
+    parser.add_argument("--only", default="", help="json, ndjson, frame, latency, illness, restart or recovery")
     options = parser.parse_args()
     bench = Bench(options)
     results = {"paths": []}
@@ -179,6 +289,10 @@ def main():
         results["latency"] = latency(options, bench)
     if options.only in ("", "illness"):
         results["illness"] = illness(options, bench)
+    if options.only in ("", "restart"):
+        results["restart"] = restart(options, bench, int(SERIES * options.scale))
+    if options.only in ("", "recovery"):
+        results["recovery"] = recovery(options, bench, int(10 * SERIES * options.scale))
     text = json.dumps(results, indent=1)
     print(text)
     if options.out:

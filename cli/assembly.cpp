@@ -46,10 +46,14 @@ std::function<void(const char*)> failpoints() {
     name.resize(colon);
   }
   auto left = std::make_shared<std::atomic<int>>(passes);
-  // SELFHEAL_FAILPOINT_CRASH=1: as by a fault of the process itself.
+  // SELFHEAL_FAILPOINT_CRASH=1: as by a fault of the process itself; SELFHEAL_FAILPOINT_HANG=1: it
+  // does not end, and that thread never comes back.
+  const bool hangs = std::getenv("SELFHEAL_FAILPOINT_HANG") != nullptr;
   const int how = std::getenv("SELFHEAL_FAILPOINT_CRASH") != nullptr ? SIGABRT : SIGKILL;
-  return [name, left, how](const char* point) {
-    if (name == point && --*left == 0) raise(how);
+  return [name, left, hangs, how](const char* point) {
+    if (name != point || --*left != 0) return;
+    while (hangs) pause();
+    raise(how);
   };
 }
 

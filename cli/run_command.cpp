@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "actors/hang_watch.hpp"
 #include "actors/service.hpp"
 #include "api/http_server.hpp"
 #include "cli/commands.hpp"
@@ -104,6 +105,7 @@ Exit run(const ConfigOptions& options) {
     spdlog::critical("{}", why);
     kill(getpid(), SIGTERM);
   };
+  const HangWatch watch(config.cut_timeout.ms);
   Service service(assembly->environment);
   HttpServer server({.listen = config.http.listen,
                      .environment = assembly->environment,

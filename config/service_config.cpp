@@ -212,6 +212,9 @@ Result<void> check(const ServiceConfig& config) {
     return bad("cut_budget_us must be from 1 to 1000000, not " +
                std::to_string(config.cut_budget_us));
   }
+  if (config.cut_timeout.ms < one_second_ms || config.cut_timeout.ms > one_hour_ms) {
+    return bad("cut_timeout must be from 1s to 1h");
+  }
   const ClusterConfig& cluster = config.cluster;
   constexpr DurationMs interval_ms_min = 20;
   constexpr DurationMs interval_ms_max = 10'000;

@@ -125,6 +125,7 @@ struct ServiceConfig {
   ClusterConfig cluster;
   SnapshotConfig snapshot;
   std::int64_t cut_budget_us = 1000;
+  Duration cut_timeout{30'000};
   Duration save_interval{1000};
   static constexpr auto fields() {
     return std::tuple{
@@ -161,6 +162,9 @@ struct ServiceConfig {
         field("snapshot", &ServiceConfig::snapshot, "of state, on Kafka"),
         field("cut_budget_us", &ServiceConfig::cut_budget_us,
               "work in one cut, in microseconds, 1 to 1000000"),
+        field("cut_timeout", &ServiceConfig::cut_timeout,
+              "a stage that works on one cut for longer hangs: the process ends itself and then "
+              "leaves the record out; 1s to 1h"),
         field("save_interval", &ServiceConfig::save_interval,
               "how often pages go to disk; at most 1h")};
   }

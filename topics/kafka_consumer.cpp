@@ -274,7 +274,7 @@ Result<std::shared_ptr<KafkaConsumer>> KafkaConsumer::open(const KafkaOptions& o
                        // All are per partition, and the library keeps some 250 bytes more for each
                        // message: this is most of the memory of a service that is behind.
                        {"queued.min.messages", "3000"},
-                       {"queued.max.messages.kbytes", "1536"},
+                       {"queued.max.messages.kbytes", "512"},
                        {"fetch.message.max.bytes", "131072"}};
   settings.fixed = {{"enable.auto.commit", "false"},
                     {"enable.auto.offset.store", "false"},

@@ -28,9 +28,8 @@ Settings honest_settings() {
 
 }  // namespace
 
-HonestCluster::HonestCluster() : world_(7) {
+HonestCluster::HonestCluster() : world_(7, honest_partitions) {
   world_.now_ms = begin_ms;
-  world_.partitions = honest_partitions;
   world_.topics = topic_names("sim", honest_partitions);
   world_.public_key = simulation::journal_key().public_hex;
   world_.secret_key = simulation::journal_key().secret_hex;
@@ -146,7 +145,7 @@ void HonestCluster::live() {
   world_.log.append(where, NewRecord{.value = R"({"kind":"close","target":"nothing"})"},
                     [](Result<Offset>) {});
   probe_for(40);
-  for (const auto& owner : owners_) static_cast<void>(owner->pages());  // saves
+  for (const auto& owner : owners_) owner->save();
 }
 
 void relay_decisions(std::vector<StoredRecord>& records) {

@@ -103,6 +103,7 @@ TEST(ServiceConfig, MistakesInTheFile) {
       {"http: {listen: nowhere}\n", "c.yaml: http.listen must be host:port, not 'nowhere'"},
       {"http: {listen: 'a:99999'}\n", "c.yaml: http.listen must be host:port, not 'a:99999'"},
       {"cut_budget_us: 0\n", "c.yaml: cut_budget_us must be from 1 to 1000000, not 0"},
+      {"cut_timeout: 10ms\n", "c.yaml: cut_timeout must be from 1s to 1h"},
       {"choice: {gate: 1.5}\n", "c.yaml: choice.gate must be from 0 to 1, not 1.5"},
       {"change_windows: [{from: '9:00'}]\n",
        "c.yaml: change_windows[0].from must be hh:mm, not '9:00'"},

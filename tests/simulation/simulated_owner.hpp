@@ -41,6 +41,8 @@ struct SharedWorld {
       : dice(seed),
         log(MemoryLog::Delivery::queued),
         partitions(1 + static_cast<std::int64_t>(dice.below(2))) {}
+  SharedWorld(std::uint64_t seed, std::int64_t wanted_partitions)
+      : dice(seed), log(MemoryLog::Delivery::queued), partitions(wanted_partitions) {}
   // Where the signals of a shard end; 0 for the fleet's shard, which takes none.
   Offset signals_end(std::int64_t shard) {
     if (topics.is_fleet(shard)) return 0;

@@ -90,8 +90,18 @@ def stops_acting_on_a_full_disk():
 
 
 def leaves_out_a_record_that_crashes_the_process():
+    leaves_out_a_record("CRASH")
+
+
+def leaves_out_a_record_on_which_a_stage_hangs():
+    leaves_out_a_record("HANG")
+
+
+def leaves_out_a_record(that_ends_in):
     service = Service(partitions=1)
     try:
+        with open(service.config, "a") as config:
+            config.write("cut_timeout: 1s\n")
         service.start()
         service.stop()
         service.start()
@@ -104,7 +114,7 @@ def leaves_out_a_record_that_crashes_the_process():
         # One message, so that it comes as one record, which no halving can split.
         service.post("/api/signals", "\n".join(json.dumps(each) for each in signals[:2]))
         service.stop()
-        poisonous = {"SELFHEAL_FAILPOINT": "in_stage", "SELFHEAL_FAILPOINT_CRASH": "1"}
+        poisonous = {"SELFHEAL_FAILPOINT": "in_stage", f"SELFHEAL_FAILPOINT_{that_ends_in}": "1"}
         service.start()
         service.post("/api/signals", FAILURE)
         service.incident("closed", 60)
@@ -118,7 +128,7 @@ def leaves_out_a_record_that_crashes_the_process():
             check(crashes < 10, f"crash number {crashes}")
             service.spawn(poisonous)
             try:
-                service.process.wait(3)
+                service.process.wait(4)
             except subprocess.TimeoutExpired:
                 break
         check(crashes == 2, f"the second crash on one record was the last, of {crashes}")
@@ -135,4 +145,5 @@ def leaves_out_a_record_that_crashes_the_process():
         service.close()
 
 
-run(leaves_out_a_record_that_crashes_the_process, stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)
+run(leaves_out_a_record_that_crashes_the_process, leaves_out_a_record_on_which_a_stage_hangs,
+    stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)
