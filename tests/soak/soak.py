@@ -1,6 +1,6 @@
 """Chaos on a real Kafka, and the proof that nothing was lost and nothing done twice.
 
-Usage: soak.py [--minutes N] [--kills N] [--seed S] [--report FILE.json] [--keep]
+Usage: soak.py [--minutes N] [--kills N] [--seed S] [--calm] [--report FILE.json] [--keep]
 
 Three processes heal sick services while they are killed, stopped for seconds and started again with
 clocks that are wrong, the broker is killed, old journal records are appended again, forged control
@@ -13,6 +13,7 @@ import collections
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import time
 from world import NAMES, PARTITIONS, SHARDS, Feeder, World, wait_for
 
 CALM_SECONDS = 240
+GROWTH_MAX = 0.02
 
 
 class Chaos:
@@ -250,6 +252,26 @@ def resident_kilobytes(process):
     return 0
 
 
+def live_calmly(options, world, verdict):
+    """Nobody is harmed: what a process needs after a third of the time it must not outgrow later."""
+    samples = collections.defaultdict(list)
+    began = time.monotonic()
+    while time.monotonic() - began < options.minutes * 60:
+        time.sleep(10)
+        for name, process in world.processes.items():
+            samples[name].append(resident_kilobytes(process))
+        if len(samples["a"]) % 6 == 0:
+            print(f"{(time.monotonic() - began) / 60:.1f} min: resident kilobytes "
+                  f"{ {name: each[-1] for name, each in samples.items()} }", flush=True)
+    growth = {}
+    for name, each in samples.items():
+        tenth = max(1, len(each) // 10)
+        warm = statistics.median(each[len(each) // 3:][:tenth])
+        growth[name] = round(statistics.median(each[-tenth:]) / warm - 1, 4)
+    verdict.numbers["resident growth"] = growth
+    verdict.expect(max(growth.values()) < GROWTH_MAX, f"memory grows: {growth}")
+
+
 def soak(options, world):
     chaos = Chaos(world)
     verdict = Verdict(world)
@@ -260,6 +282,8 @@ def soak(options, world):
     feeder.start()
     began = time.monotonic()
     told = began
+    if options.calm:
+        live_calmly(options, world, verdict)
     while time.monotonic() - began < options.minutes * 60:
         if options.kills and chaos.counts["kills"] >= options.kills:
             break
@@ -292,6 +316,8 @@ def main():
     parser.add_argument("--kills", type=int, default=0, help="end after as many (0: no limit)")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--pause", type=float, default=2.5, help="longest between two blows, seconds")
+    parser.add_argument("--calm", action="store_true",
+                        help="no blows: the same load, and memory that has to stay flat")
     parser.add_argument("--report")
     parser.add_argument("--keep", action="store_true", help="keep the folder with logs and topics")
     options = parser.parse_args()
