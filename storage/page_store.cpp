@@ -7,6 +7,8 @@
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <atomic>
+
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -64,8 +66,7 @@ class RocksPageStore : public PageStore {
   ~RocksPageStore() override {
     // Without a write-ahead log the last writes are in memory only; losing them costs a longer
     // restart and nothing else, so a failure here is not worth a word.
-    rocksdb::FlushOptions options;
-    database_->Flush(options);
+    static_cast<void>(flush());
   }
 
   Result<SavedShard> load(std::int64_t shard) override {
@@ -142,18 +143,30 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> flush() override {
+    if (failed_) return failed_before();
     const rocksdb::Status status = database_->Flush(rocksdb::FlushOptions());
-    if (!status.ok()) return from_status(status, "flushing state in " + folder_);
-    return {};
+    if (status.ok()) return {};
+    failed_ = true;
+    return from_status(status, "flushing state in " + folder_);
   }
 
  private:
   Result<void> commit(rocksdb::WriteBatch& batch) {
+    if (failed_) return failed_before();
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     const rocksdb::Status status = database_->Write(options, &batch);
-    if (!status.ok()) return from_status(status, "writing state in " + folder_);
-    return {};
+    if (status.ok()) return {};
+    failed_ = true;
+    return from_status(status, "writing state in " + folder_);
+  }
+
+  // A file that could not be written, on a full disk, is not tried again: the library would end the
+  // process over it (an assertion in its file writer). What is on disk is whole, only older.
+  Error failed_before() const {
+    return {
+        ErrorCode::unavailable,
+        "state in " + folder_ + " could not be written before: it stays as it is until a start"};
   }
 
   Result<void> erase_all(const std::string& prefix, rocksdb::WriteBatch& batch) {
@@ -179,6 +192,7 @@ class RocksPageStore : public PageStore {
 
   std::unique_ptr<rocksdb::DB> database_;
   std::string folder_;
+  std::atomic<bool> failed_ = false;
 };
 
 rocksdb::Options options_for_pages() {
@@ -195,6 +209,7 @@ rocksdb::Options options_for_pages() {
   options.info_log_level = rocksdb::ERROR_LEVEL;
   options.keep_log_file_num = 2;
   options.max_open_files = 256;
+  options.max_bgerror_resume_count = 0;  // see failed_before()
   // A head, its pages and the read model must roll back together; with one column family and no
   // write-ahead log whole batches are lost from the end, never parts of one.
   options.atomic_flush = true;
