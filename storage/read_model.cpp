@@ -120,7 +120,8 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
       Json entry = event_to_json(event);
       entry["id"] = decision_id(record.shard, record.seq, k);
       entry["time"] = format_rfc3339(at_ms);
-      timeline.push_back(std::move(entry));
+      // As text: a tree takes some ten times the memory, and few stories are ever asked for.
+      timeline.push_back(dump(entry));
     }
   }
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
@@ -306,8 +307,19 @@ std::vector<Json> ReadModel::incidents(const std::string& state) const {
 }
 
 std::optional<Json> ReadModel::incident(const std::string& id) const {
-  const std::shared_lock lock(mutex_);
-  return found(incidents_, id);
+  std::optional<Json> incident;
+  {
+    const std::shared_lock lock(mutex_);
+    incident = found(incidents_, id);
+  }
+  if (!incident || !incident->contains("timeline")) return incident;
+  for (Json& entry : (*incident)["timeline"]) {
+    // Rows of earlier builds hold trees.
+    if (!entry.is_string()) continue;
+    Result<Json> read = parse_json(entry.get<std::string>());
+    if (read) entry = std::move(*read);
+  }
+  return incident;
 }
 
 std::vector<Json> ReadModel::proposals(const std::string& state) const {
