@@ -11,6 +11,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "actors/hang_watch.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -75,9 +77,11 @@ CrashScope::CrashScope(std::int64_t shard, const Cut& cut, const char* stage) {
   current = {
       shard, {cut.signals_begin, cut.signals_end, cut.control_begin, cut.control_end}, stage};
   is_deciding = 1;
+  note_work();
 }
 
 CrashScope::~CrashScope() {
+  note_work();
   is_deciding = 0;
 }
 

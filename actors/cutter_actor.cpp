@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "actors/clocks.hpp"
-#include "actors/hang_watch.hpp"
 #include "base/check.hpp"
 
 namespace selfheal {
@@ -125,7 +124,6 @@ TokenPtr plan(Self self, CutSupply supply) {
   try {
     const StageScope
         scope;  // a broken invariant costs the shard a restart, not the process its life
-    const WorkScope work;
     const CrashScope mark(state.chain.shard, token->cut, "decoder");
     state.planner->fill(*token, supply);
     token->work_us = thread_cpu_us() - began_us;

@@ -59,11 +59,7 @@ struct Seen {
 
 }  // namespace
 
-WorkScope::WorkScope() {
-  own_slot().passes.fetch_add(1, std::memory_order_relaxed);
-}
-
-WorkScope::~WorkScope() {
+void note_work() {
   own_slot().passes.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -12,14 +12,9 @@
 
 namespace selfheal {
 
-// While it lives, this thread works on one cut. Cheap: two stores. Does not nest.
-class WorkScope {
- public:
-  WorkScope();
-  ~WorkScope();
-  WorkScope(const WorkScope&) = delete;
-  WorkScope& operator=(const WorkScope&) = delete;
-};
+// Said by a crash scope at its begin and at its end: this thread works on one cut in between.
+// Cheap: two stores. Does not nest.
+void note_work();
 
 // Looks at all threads as long as it lives. One a process. Time in which the process itself did not
 // run (SIGSTOP, a machine that was suspended) does not count.

@@ -3,7 +3,6 @@
 #include <chrono>
 
 #include "actors/clocks.hpp"
-#include "actors/hang_watch.hpp"
 
 namespace selfheal {
 namespace {
@@ -27,7 +26,6 @@ void decide(Self self, const TokenPtr& token) {
   const auto begin = std::chrono::steady_clock::now();
   const std::int64_t began_us = thread_cpu_us();
   try {
-    const WorkScope work;
     const CrashScope scope(token->facts.shard, token->cut, state.stage_name.c_str());
     if (token->cut.records() > 0) state.environment->failpoint("in_stage");
     state.stage->receive(*token);

@@ -242,6 +242,24 @@ Result<std::vector<SnapshotPointer>> trusted_pointers(Log& log, const TopicNames
   return found;
 }
 
+// The pointers that are trusted and confirmed by the journal, newest first, until one is taken.
+Result<void> visit_named(Log& log, const TopicNames& topics, std::int64_t shard,
+                         const std::vector<std::string>& public_keys,
+                         const std::function<Result<bool>(const SnapshotPointer&)>& take) {
+  const Result<std::vector<SnapshotPointer>> pointers =
+      trusted_pointers(log, topics, shard, public_keys);
+  if (!pointers) return pointers.error();
+  for (const SnapshotPointer& pointer : *pointers) {
+    const Result<bool> named = is_named(log, topics, pointer);
+    if (!named) return named.error();
+    if (!*named) continue;
+    const Result<bool> taken = take(pointer);
+    if (!taken) return taken.error();
+    if (*taken) break;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<SnapshotManifest> write_snapshot(Log& log, const TopicNames& topics, PageStore& store,
@@ -304,32 +322,25 @@ Result<NewRecord> encode_pointer(const SnapshotPointer& pointer, const std::stri
 Result<std::optional<SnapshotPointer>> find_snapshot(Log& log, const TopicNames& topics,
                                                      std::int64_t shard,
                                                      const std::vector<std::string>& public_keys) {
-  const Result<std::vector<SnapshotPointer>> pointers =
-      trusted_pointers(log, topics, shard, public_keys);
-  if (!pointers) return pointers.error();
-  for (const SnapshotPointer& pointer : *pointers) {
-    const Result<bool> named = is_named(log, topics, pointer);
-    if (!named) return named.error();
-    if (*named) return std::optional(pointer);
-  }
-  return std::optional<SnapshotPointer>();
+  std::optional<SnapshotPointer> newest;
+  const Result<void> visited = visit_named(log, topics, shard, public_keys,
+                                           [&](const SnapshotPointer& pointer) -> Result<bool> {
+                                             newest = pointer;
+                                             return true;
+                                           });
+  if (!visited) return visited.error();
+  return newest;
 }
 
 Result<SnapshotLoad> load_snapshot(Log& log, const TopicNames& topics, PageStore& store,
                                    std::int64_t shard,
                                    const std::vector<std::string>& public_keys) {
   SnapshotLoad load;
-  const Result<std::vector<SnapshotPointer>> pointers =
-      trusted_pointers(log, topics, shard, public_keys);
-  if (!pointers) return pointers.error();
-  for (const SnapshotPointer& pointer : *pointers) {
-    const Result<bool> named = is_named(log, topics, pointer);
-    if (!named) return named.error();
-    if (!*named) continue;
+  const auto take = [&](const SnapshotPointer& pointer) -> Result<bool> {
     Result<SavedShard> snapshot = read_snapshot(log, topics, shard, pointer.manifest);
     if (!snapshot) {
       load.refused.push_back(snapshot.error().context);
-      continue;
+      return false;
     }
     // Later saves only write what changes.
     ShardChanges changes;
@@ -342,8 +353,10 @@ Result<SnapshotLoad> load_snapshot(Log& log, const TopicNames& topics, PageStore
     const Result<void> written = store.write(changes);
     if (!written) return written.error();
     load.saved = std::move(*snapshot);
-    return load;
-  }
+    return true;
+  };
+  const Result<void> visited = visit_named(log, topics, shard, public_keys, take);
+  if (!visited) return visited.error();
   return load;
 }
 
