@@ -13,8 +13,7 @@ read_model_actor::behavior_type read_model(read_model_actor::stateful_pointer<Re
       },
       [self](const Flush& flush) {
         // Its rows are written before the shard's: what is ahead is applied again without harm.
-        const Environment& environment = *self->state.environment;
-        const Result<void> saved = environment.read_model->save(*environment.store);
+        const Result<void> saved = self->state.environment->read_model->save();
         if (!saved) spdlog::error("read model: {}", saved.error().context);
         return flush;
       },

@@ -54,7 +54,7 @@ std::vector<ShardStatus> Service::shards() const {
   std::vector<ShardStatus> list;
   for (const auto& [shard, place] : parts_->board->places()) {
     list.push_back({shard, place.state.state, place.state.reason, place.owner, place.owner_until_ms,
-                    place.snapshot_ms});
+                    place.snapshot_ms, place.unsaved});
     // Who is alone on its bus tells nobody, and owns what it decides.
     if (parts_->environment->alone && place.state.state == "live") {
       list.back().owner = parts_->environment->instance;

@@ -14,6 +14,7 @@ struct ShardStatus {
   std::string owner;          // the process that owns it, as far as is known
   TimeMs owner_until_ms = 0;  // see ShardPlace; 0: no other process is asked
   TimeMs snapshot_ms = 0;     // where it is owned here: of its newest snapshot; 0: none
+  std::string unsaved;        // why its state is not saved on disk; empty where it is
 };
 
 class Service {

@@ -12,6 +12,7 @@ namespace selfheal {
 struct ShardPlace {
   ShardState state;
   std::int64_t saved_seq = 0;      // on this process's disk
+  std::string unsaved;             // why nothing is saved there any more; empty while it is
   std::int64_t handed_on_seq = 0;  // by this process, whatever it has saved
   std::int64_t snapshot_seq = 0;   // of the newest snapshot on the bus
   TimeMs snapshot_ms = 0;
@@ -29,6 +30,11 @@ class ShardBoard {
   void set_saved(std::int64_t shard, std::int64_t seq) {
     const std::lock_guard lock(mutex_);
     places_[shard].saved_seq = seq;
+    places_[shard].unsaved.clear();
+  }
+  void set_unsaved(std::int64_t shard, const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    places_[shard].unsaved = why;
   }
   void set_handed_on(std::int64_t shard, std::int64_t seq) {
     const std::lock_guard lock(mutex_);

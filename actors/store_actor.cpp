@@ -35,8 +35,9 @@ void write(Self self, const SavePtr& save) {
   // The journal has everything: what could not be written here is read from there at the next
   // start. But rows that were collected are gone from the stages' lists, so nothing newer may be
   // written on top of the gap.
-  spdlog::error("shard {}: {}; the state on disk stays where it is until a restart",
-                save->changes.shard, written.error().context);
+  const std::string why = written.error().context + "; free its disk and restart the service";
+  spdlog::error("shard {} is not saved: {}", save->changes.shard, why);
+  self->state.board->set_unsaved(save->changes.shard, why);
   self->state.failing = true;
 }
 

@@ -18,6 +18,8 @@
 namespace selfheal {
 
 constexpr std::size_t request_bytes_max = 4 << 20;
+// With answers of a process that has not read all of its journals yet: why.
+constexpr const char* incomplete_header = "Selfheal-Incomplete";
 
 struct ApiRequest {
   std::string method = "GET";

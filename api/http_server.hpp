@@ -20,8 +20,8 @@ struct HttpOptions {
   std::string keys_dir;  // tokens are checked against its public halves
   std::string bus_kind;
   TrustedAutomation automation = {};
-  std::function<std::vector<Json>()> shards;  // {shard, state, reason}
-  std::function<bool()> ready;
+  std::function<std::vector<Json>()> shards;  // {shard, state, reason, unsaved, …}
+  std::function<bool()> ready;                // owns or follows every shard
 };
 
 class HttpServer {

@@ -29,20 +29,52 @@ std::size_t limit_of(const ApiRequest& request, std::size_t otherwise) {
   return limit;
 }
 
-void respond_list(std::vector<Json> list, const ApiRequest& request, const Respond& respond) {
-  const std::string service = request.parameter("service");
-  if (!service.empty()) {
-    std::erase_if(list, [&](const Json& each) { return each.value("service", "") != service; });
-  }
-  const std::size_t limit = limit_of(request, list.size());
-  if (list.size() > limit) list.resize(limit);
-  respond(json_response(Json(std::move(list))));
+DocumentQuery query_of(const ApiRequest& request) {
+  DocumentQuery query;
+  query.state = request.parameter("state");
+  query.service = request.parameter("service");
+  query.limit = limit_of(request, query.limit);
+  return query;
 }
 
-void respond_one(const std::optional<Json>& found, const ApiRequest& request,
-                 const Respond& respond) {
-  if (!found) return respond(problem(404, "NOT_FOUND", "nothing has the id " + request.id));
-  respond(json_response(*found));
+std::vector<Json> shards_of(const ApiContext& context) {
+  return context.options.shards ? context.options.shards() : std::vector<Json>();
+}
+
+// Why what is shown may lack what others know; empty where it is complete.
+std::string why_incomplete(const ApiContext& context, const std::vector<Json>& shards) {
+  if (!context.options.ready || context.options.ready()) return {};
+  for (const Json& shard : shards) {
+    const std::string why = shard.value("reason", "");
+    if (!why.empty()) return "shard " + dump(shard["shard"]) + ": " + why;
+  }
+  return "not every shard is live";
+}
+
+// A header is one line of printable characters.
+std::string header_text(std::string text) {
+  std::ranges::replace_if(
+      text, [](char each) { return each < ' ' || each > '~'; }, ' ');
+  return text;
+}
+
+// A list that lacks something must not look like one that is short.
+void respond_known(const ApiContext& context, ApiResponse response, const Respond& respond) {
+  const std::string why = why_incomplete(context, shards_of(context));
+  if (!why.empty()) response.headers.emplace_back(incomplete_header, header_text(why));
+  respond(std::move(response));
+}
+
+void respond_list(const ApiContext& context, std::vector<Json> list, const Respond& respond) {
+  respond_known(context, json_response(Json(std::move(list))), respond);
+}
+
+void respond_one(const ApiContext& context, const std::optional<Json>& found,
+                 const ApiRequest& request, const Respond& respond) {
+  respond_known(
+      context,
+      found ? json_response(*found) : problem(404, "NOT_FOUND", "nothing has the id " + request.id),
+      respond);
 }
 
 Json playbook_json(const ApiContext& context, const Playbook& playbook) {
@@ -50,11 +82,7 @@ Json playbook_json(const ApiContext& context, const Playbook& playbook) {
   json["hash"] = playbook_hash(playbook);
   const PlaybookPrior prior = effective_prior(playbook);
   json["prior"] = {{"mean", prior.mean}, {"weight", prior.weight}};
-  Json learned = Json::array();
-  for (const Json& each : model(context).learned()) {
-    if (each.value("playbook", "") == playbook.name) learned.push_back(each);
-  }
-  json["learned"] = std::move(learned);
+  json["learned"] = model(context).learned(playbook.name);
   return json;
 }
 
@@ -87,7 +115,7 @@ void metrics(const ApiContext& context, const ApiRequest& /*request*/, Respond r
   environment.metrics->set_breakers(breakers);
   const auto fleet_locks = [&](const char* state) {
     std::vector<FleetLock> list;
-    for (const Json& each : model(context).locks(state)) {
+    for (const Json& each : model(context).locks({.state = state})) {
       list.push_back(
           {each.value("target", ""), each.value("id", ""), each.value("until_ms", TimeMs{0})});
     }
@@ -106,16 +134,13 @@ void alive(const ApiContext& /*context*/, const ApiRequest& /*request*/, Respond
 
 void ready(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
   const std::string trouble = context.bus_trouble();
-  std::vector<Json> shards;
-  if (context.options.shards) shards = context.options.shards();
+  std::vector<Json> shards = shards_of(context);
   std::string reason = trouble.empty() ? std::string() : "the bus is away: " + trouble;
-  const bool live = !context.options.ready || context.options.ready();
-  if (reason.empty() && !live) {
-    reason = "not every shard is live";
-    for (const Json& shard : shards) {
-      const std::string why = shard.value("reason", "");
-      if (!why.empty()) reason = "shard " + dump(shard["shard"]) + ": " + why;
-    }
+  if (reason.empty()) reason = why_incomplete(context, shards);
+  for (const Json& shard : shards) {
+    const std::string why = shard.value("unsaved", "");
+    if (!reason.empty() || why.empty()) continue;
+    reason = "shard " + dump(shard["shard"]) + " is not saved: " + why;
   }
   const bool fine = reason.empty();
   respond(json_response({{"status", fine ? "ready" : "degraded"},
@@ -128,27 +153,27 @@ void ready(const ApiContext& context, const ApiRequest& /*request*/, Respond res
 }
 
 void incidents(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_list(model(context).incidents(request.parameter("state")), request, respond);
+  respond_list(context, model(context).incidents(query_of(request)), respond);
 }
 
 void incident(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_one(model(context).incident(request.id), request, respond);
+  respond_one(context, model(context).incident(request.id), request, respond);
 }
 
 void proposals(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_list(model(context).proposals(request.parameter("state")), request, respond);
+  respond_list(context, model(context).proposals(query_of(request)), respond);
 }
 
 void proposal(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_one(model(context).proposal(request.id), request, respond);
+  respond_one(context, model(context).proposal(request.id), request, respond);
 }
 
 void runs(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_list(model(context).runs(request.parameter("state")), request, respond);
+  respond_list(context, model(context).runs(query_of(request)), respond);
 }
 
 void run(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_one(model(context).run(request.id), request, respond);
+  respond_one(context, model(context).run(request.id), request, respond);
 }
 
 void playbooks(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
@@ -163,7 +188,8 @@ void playbooks(const ApiContext& context, const ApiRequest& /*request*/, Respond
 void playbook(const ApiContext& context, const ApiRequest& request, Respond respond) {
   const auto settings = context.settings();
   const Playbook* found = find_playbook(*settings, request.id);
-  respond_one(found == nullptr ? std::nullopt : std::optional(playbook_json(context, *found)),
+  respond_one(context,
+              found == nullptr ? std::nullopt : std::optional(playbook_json(context, *found)),
               request, respond);
 }
 
@@ -179,23 +205,23 @@ void policies(const ApiContext& context, const ApiRequest& /*request*/, Respond 
 }
 
 void breakers(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_list(model(context).breakers(request.parameter("state")), request, respond);
+  respond_list(context, model(context).breakers(query_of(request)), respond);
 }
 
 void locks(const ApiContext& context, const ApiRequest& request, Respond respond) {
-  respond_list(model(context).locks(request.parameter("state")), request, respond);
+  respond_list(context, model(context).locks(query_of(request)), respond);
 }
 
 void fleet(const ApiContext& context, const ApiRequest& /*request*/, Respond respond) {
   const LimitSettings limits = context.settings()->limits;
-  const std::vector<Json> held = model(context).locks("held");
+  const std::vector<Json> held = model(context).locks({.state = "held"});
   respond(json_response({{"lease", lease_of(context)},
                          {"limits",
                           {{"fleet_concurrent", limits.fleet_concurrent},
                            {"fleet_starts_per_minute", limits.fleet_starts_per_minute}}},
                          {"concurrent", held.size()},
                          {"locks", held},
-                         {"waiting", model(context).locks("waiting")}}));
+                         {"waiting", model(context).locks({.state = "waiting"})}}));
 }
 
 void audit(const ApiContext& context, const ApiRequest& request, Respond respond) {

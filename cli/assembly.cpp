@@ -164,8 +164,8 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   Result<std::shared_ptr<Log>> log = open_log(config);
   if (!log) return log.error();
   environment->log = std::move(*log);
-  environment->read_model = std::make_shared<ReadModel>();
-  const Result<void> loaded = environment->read_model->load(*environment->store);
+  environment->read_model = std::make_shared<ReadModel>(environment->store);
+  const Result<void> loaded = environment->read_model->load();
   if (!loaded) return loaded.error();
   environment->metrics = std::make_shared<Metrics>();
   environment->topics_prefix = config.topics.prefix;

@@ -2,6 +2,8 @@
 
 #include <httplib.h>
 
+#include "api/api.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -46,7 +48,7 @@ Result<ApiAnswer> HttpClient::get(const std::string& path) const {
                                              httplib::to_string(answer.error()) +
                                              "); is the service running there?"};
   }
-  return ApiAnswer{answer->status, answer->body};
+  return ApiAnswer{answer->status, answer->body, answer->get_header_value(incomplete_header)};
 }
 
 Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& body,
@@ -61,16 +63,20 @@ Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& b
                                              httplib::to_string(answer.error()) +
                                              "); is the service running there?"};
   }
-  return ApiAnswer{answer->status, answer->body};
+  return ApiAnswer{answer->status, answer->body, {}};
+}
+
+Result<Json> HttpClient::json_of(const ApiAnswer& answer, const std::string& path) {
+  if (answer.status >= 300) return error_of(answer, path);
+  Result<Json> json = parse_json(answer.body);
+  if (!json) return Error{ErrorCode::unavailable, path + ": the answer is not JSON"};
+  return json;
 }
 
 Result<Json> HttpClient::get_json(const std::string& path) const {
   const Result<ApiAnswer> answer = get(path);
   if (!answer) return answer.error();
-  if (answer->status >= 300) return error_of(*answer, path);
-  Result<Json> json = parse_json(answer->body);
-  if (!json) return Error{ErrorCode::unavailable, path + ": the answer is not JSON"};
-  return json;
+  return json_of(*answer, path);
 }
 
 }  // namespace selfheal

@@ -13,6 +13,7 @@ namespace selfheal {
 struct ApiAnswer {
   int status = 0;
   std::string body;
+  std::string incomplete;  // why it may lack what the service does not know yet; mostly empty
 
   // The `detail` of a problem, or its body.
   std::string problem() const;
@@ -30,6 +31,8 @@ class HttpClient {
                          const std::string& content_type = "application/json") const;
   // A JSON answer of status 2xx. not_found for 404, refused for the other 4xx, else unavailable.
   Result<Json> get_json(const std::string& path) const;
+  // The same of an answer to get(path).
+  static Result<Json> json_of(const ApiAnswer& answer, const std::string& path);
 
   const std::string& address() const { return address_; }
 

@@ -120,6 +120,7 @@ Exit run(const ConfigOptions& options) {
                                  Json{{"shard", shard.shard},
                                       {"state", shard.state},
                                       {"reason", shard.reason},
+                                      {"unsaved", shard.unsaved},
                                       {"owner", shard.owner},
                                       {"owner_until_ms", shard.owner_until_ms},
                                       {"snapshot_headroom_seconds", headroom(shard.snapshot_ms)}});

@@ -1,6 +1,7 @@
 #include "cli/service_source.hpp"
 
 #include <filesystem>
+#include <iostream>
 
 #include "api/access.hpp"
 #include "api/routes.hpp"
@@ -28,8 +29,8 @@ Result<ApiContext> open_stopped(const std::string& data_dir, std::int64_t partit
   if (!store) return store.error();
   auto environment = std::make_shared<Environment>();
   environment->store = std::move(*store);
-  environment->read_model = std::make_shared<ReadModel>();
-  const Result<void> loaded = environment->read_model->load(*environment->store);
+  environment->read_model = std::make_shared<ReadModel>(environment->store);
+  const Result<void> loaded = environment->read_model->load();
   if (!loaded) return loaded.error();
   environment->settings = settings_of(*environment->store, partitions);
   environment->now_ms = wall_clock_ms;
@@ -80,11 +81,19 @@ Result<ServiceSource> ServiceSource::open(const SourceOptions& options) {
 }
 
 Result<Json> ServiceSource::get(const std::string& path) const {
-  if (client_) return client_->get_json(path);
+  if (client_) {
+    const Result<ApiAnswer> answer = client_->get(path);
+    if (!answer) return answer.error();
+    if (!answer->incomplete.empty()) {
+      std::cerr << "note: this process does not know everything yet: " << answer->incomplete
+                << "\n";
+    }
+    return HttpClient::json_of(*answer, path);
+  }
   ApiResponse answer{.status = 500};
   route_request(*stopped_, {.target = path}, [&](ApiResponse each) { answer = std::move(each); });
   if (answer.status == 200) return parse_json(answer.body);
-  const std::string why = ApiAnswer{answer.status, answer.body}.problem();
+  const std::string why = ApiAnswer{answer.status, answer.body, {}}.problem();
   return Error{answer.status == 404 ? ErrorCode::not_found : ErrorCode::internal,
                path + ": " + why};
 }

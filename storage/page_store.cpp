@@ -66,7 +66,7 @@ class RocksPageStore : public PageStore {
   ~RocksPageStore() override {
     // Without a write-ahead log the last writes are in memory only; losing them costs a longer
     // restart and nothing else, so a failure here is not worth a word.
-    static_cast<void>(flush());
+    static_cast<void>(RocksPageStore::flush());
   }
 
   Result<SavedShard> load(std::int64_t shard) override {
@@ -101,15 +101,7 @@ class RocksPageStore : public PageStore {
     if (!done) return done.error().within("state of shard " + std::to_string(shard));
     if (done = visit_head(head); !done) return done;
     const std::string pages = prefix + page_name;
-    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(options));
-    for (at->Seek(pages); at->Valid() && at->key().starts_with(pages); at->Next()) {
-      const rocksdb::Slice key = at->key();
-      done = visit_page({key.data() + pages.size(), key.size() - pages.size()},
-                        {at->value().data(), at->value().size()});
-      if (!done) return done;
-    }
-    if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
-    return {};
+    return visit_keys(pages, pages.size(), options, visit_page);
   }
 
   Result<void> write(const ShardChanges& changes) override {
@@ -129,17 +121,29 @@ class RocksPageStore : public PageStore {
     return commit(batch);
   }
 
-  Result<void> write_rows(const std::map<std::string, std::string>& puts,
-                          const std::vector<std::string>& erases) override {
+  Result<void> write_rows(const RowChanges& changes) override {
     rocksdb::WriteBatch batch;
-    for (const auto& [key, value] : puts) batch.Put(rows_prefix + key, value);
-    for (const std::string& key : erases) batch.Delete(rows_prefix + key);
+    for (const auto& [key, value] : changes) {
+      if (value) {
+        batch.Put(rows_prefix + key, *value);
+      } else {
+        batch.Delete(rows_prefix + key);
+      }
+    }
     return commit(batch);
   }
 
-  Result<std::vector<std::pair<std::string, std::string>>> load_rows(
-      const std::string& prefix) override {
-    return scan(rows_prefix + prefix, prefix.size());
+  Result<std::optional<std::string>> read_row(const std::string& key) override {
+    std::string text;
+    const rocksdb::Status status = database_->Get(rocksdb::ReadOptions(), rows_prefix + key, &text);
+    if (status.IsNotFound()) return std::optional<std::string>();
+    if (!status.ok()) return from_status(status, "reading state in " + folder_);
+    return std::optional(std::move(text));
+  }
+
+  Result<void> visit_rows(const std::string& prefix, const VisitPage& visit) override {
+    return visit_keys(rows_prefix + prefix, std::string_view(rows_prefix).size(),
+                      rocksdb::ReadOptions(), visit);
   }
 
   Result<void> flush() override {
@@ -170,24 +174,26 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> erase_all(const std::string& prefix, rocksdb::WriteBatch& batch) {
-    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(rocksdb::ReadOptions()));
+    return visit_keys(prefix, 0, rocksdb::ReadOptions(),
+                      [&](std::string_view key, std::string_view) -> Result<void> {
+                        batch.Delete(rocksdb::Slice(key.data(), key.size()));
+                        return {};
+                      });
+  }
+
+  // Pairs whose key begins with `prefix`; the visitor gets the keys without their first `skipped`
+  // characters.
+  Result<void> visit_keys(const std::string& prefix, std::size_t skipped,
+                          const rocksdb::ReadOptions& options, const VisitPage& visit) {
+    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(options));
     for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
-      batch.Delete(at->key());
+      const rocksdb::Slice key = at->key();
+      const Result<void> done = visit({key.data() + skipped, key.size() - skipped},
+                                      {at->value().data(), at->value().size()});
+      if (!done) return done;
     }
     if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
     return {};
-  }
-
-  // Pairs under a prefix, the keys without it but for its last `kept` characters.
-  Result<std::vector<std::pair<std::string, std::string>>> scan(const std::string& prefix,
-                                                                std::size_t kept = 0) {
-    std::vector<std::pair<std::string, std::string>> found;
-    const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(rocksdb::ReadOptions()));
-    for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
-      found.emplace_back(at->key().ToString().substr(prefix.size() - kept), at->value().ToString());
-    }
-    if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
-    return found;
   }
 
   std::unique_ptr<rocksdb::DB> database_;
@@ -287,24 +293,34 @@ Result<void> MemoryPageStore::write(const ShardChanges& changes) {
   return {};
 }
 
-Result<void> MemoryPageStore::write_rows(const std::map<std::string, std::string>& puts,
-                                         const std::vector<std::string>& erases) {
+Result<void> MemoryPageStore::write_rows(const RowChanges& changes) {
   const std::lock_guard lock(mutex_);
   if (fail_) return Error{ErrorCode::exhausted, "no space left"};
-  for (const auto& [key, value] : puts) rows_[key] = value;
-  for (const std::string& key : erases) rows_.erase(key);
+  for (const auto& [key, value] : changes) {
+    if (value) {
+      rows_[key] = *value;
+    } else {
+      rows_.erase(key);
+    }
+  }
   return {};
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> MemoryPageStore::load_rows(
-    const std::string& prefix) {
+Result<std::optional<std::string>> MemoryPageStore::read_row(const std::string& key) {
   const std::lock_guard lock(mutex_);
-  std::vector<std::pair<std::string, std::string>> found;
+  const auto row = rows_.find(key);
+  return row == rows_.end() ? std::nullopt : std::optional(row->second);
+}
+
+Result<void> MemoryPageStore::visit_rows(const std::string& prefix, const VisitPage& visit) {
+  // Locked throughout, as in visit().
+  const std::lock_guard lock(mutex_);
   for (auto row = rows_.lower_bound(prefix); row != rows_.end() && row->first.starts_with(prefix);
        ++row) {
-    found.emplace_back(*row);
+    const Result<void> done = visit(row->first, row->second);
+    if (!done) return done;
   }
-  return found;
+  return {};
 }
 
 }  // namespace selfheal

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,6 +40,9 @@ struct ShardChanges {
   bool replaces_all = false;  // what was saved of the shard before goes
 };
 
+// Rows by key, with their text or, to be erased, without.
+using RowChanges = std::map<std::string, std::optional<std::string>>;
+
 // The head of a saved shard (everything but its pages) as text.
 std::string encode_saved_head(const SavedShard& head);
 // Sets `found` where it can be read; corrupt where not.
@@ -54,11 +58,12 @@ class PageStore {
   using VisitHead = std::function<Result<void>(const SavedShard& head)>;
   using VisitPage = std::function<Result<void>(std::string_view key, std::string_view value)>;
   virtual Result<void> visit(std::int64_t shard, const VisitHead& head, const VisitPage& page) = 0;
-  // Rows that belong to no shard (read model), under their own prefix; atomic among themselves.
-  virtual Result<void> write_rows(const std::map<std::string, std::string>& puts,
-                                  const std::vector<std::string>& erases) = 0;
-  virtual Result<std::vector<std::pair<std::string, std::string>>> load_rows(
-      const std::string& prefix) = 0;
+  // Rows that belong to no shard (read model); atomic among themselves.
+  virtual Result<void> write_rows(const RowChanges& changes) = 0;
+  // Nothing where there is no such row.
+  virtual Result<std::optional<std::string>> read_row(const std::string& key) = 0;
+  // Each row whose key begins with `prefix`, by key. A visitor may stop it with an error.
+  virtual Result<void> visit_rows(const std::string& prefix, const VisitPage& visit) = 0;
   // Everything written so far survives the end of the process. Without it a restart reads more of
   // the journal, and nothing else.
   virtual Result<void> flush() { return {}; }
@@ -71,10 +76,9 @@ class MemoryPageStore : public PageStore {
   Result<SavedShard> load(std::int64_t shard) override;
   Result<void> write(const ShardChanges& changes) override;
   Result<void> visit(std::int64_t shard, const VisitHead& head, const VisitPage& page) override;
-  Result<void> write_rows(const std::map<std::string, std::string>& puts,
-                          const std::vector<std::string>& erases) override;
-  Result<std::vector<std::pair<std::string, std::string>>> load_rows(
-      const std::string& prefix) override;
+  Result<void> write_rows(const RowChanges& changes) override;
+  Result<std::optional<std::string>> read_row(const std::string& key) override;
+  Result<void> visit_rows(const std::string& prefix, const VisitPage& visit) override;
   void fail_writes(bool fail) { fail_ = fail; }
 
  private:

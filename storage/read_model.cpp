@@ -1,6 +1,7 @@
 #include "storage/read_model.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "topics/event_codec.hpp"
 
@@ -8,40 +9,26 @@ namespace selfheal {
 namespace {
 
 constexpr std::size_t recent_max = 1000;
-const std::string rows_of_model = "read_model/";
+const std::string applied_row = "read_model/applied";
 
 std::string text_at(const Json& json, const char* name) {
   return json.value(name, std::string());
 }
 
-bool wanted(const Json& document, const std::string& state) {
-  return state.empty() || text_at(document, "state") == state;
+// Apart from the documents, so that loading them does not read every story.
+std::string story_row(const std::string& incident_id, std::size_t entry) {
+  std::string number = std::to_string(entry);
+  return "story/" + incident_id + "/" + std::string(4 - number.size(), '0') + number;
+}
+
+std::size_t story_length(const Json& incident) {
+  return incident.value("timeline_entries", std::size_t{0});
 }
 
 template <class Body>
 void merge(Json& document, const Body& body) {
   const Json fields = to_json_value(body);
   for (const auto& [name, value] : fields.items()) document[name] = value;
-}
-
-std::vector<Json> listed(const std::map<std::string, Json>& documents, const std::string& state) {
-  std::vector<Json> list;
-  for (const auto& [id, document] : documents) {
-    if (!wanted(document, state)) continue;
-    Json entry = document;
-    entry.erase("timeline");
-    list.push_back(std::move(entry));
-  }
-  std::stable_sort(list.begin(), list.end(), [](const Json& left, const Json& right) {
-    return left.value("opened_ms", std::int64_t{0}) > right.value("opened_ms", std::int64_t{0});
-  });
-  return list;
-}
-
-std::optional<Json> found(const std::map<std::string, Json>& documents, const std::string& id) {
-  const auto at = documents.find(id);
-  if (at == documents.end()) return std::nullopt;
-  return at->second;
 }
 
 // What a person needs who has to find out whether a step had its effect.
@@ -83,18 +70,48 @@ std::string incident_state(const EventBody& body) {
 
 }  // namespace
 
-Json& ReadModel::document(std::map<std::string, Json>& documents, const std::string& kind,
-                          const std::string& id) {
-  changed_.insert({kind, id});
-  Json& document = documents[id];
-  if (document.is_null()) document = Json{{"id", id}};
-  return document;
+ReadModel::ReadModel(std::shared_ptr<PageStore> store) : rows_(std::move(store)) {
+  static_assert(timeline_entries_max <= 9999, "story_row() has four digits");
 }
 
-void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const Event& event) {
-  const TimeMs at_ms = record.cut.tick_ms;
-  if (!event.incident_id.empty()) {
-    Json& incident = document(incidents_, "incident", event.incident_id);
+std::array<DocumentTable*, 6> ReadModel::tables() {
+  return {&incidents_, &proposals_, &runs_, &learned_, &breakers_, &locks_};
+}
+
+Result<void> ReadModel::load() {
+  const std::unique_lock lock(mutex_);
+  for (DocumentTable* table : tables()) {
+    const Result<void> loaded = table->load();
+    if (!loaded) return loaded;
+  }
+  std::vector<std::pair<TimeMs, std::string>> ended;
+  for (const auto& [id, head] : incidents_.heads()) {
+    if (head.closed_ms > 0) ended.emplace_back(head.closed_ms, id);
+  }
+  std::sort(ended.begin(), ended.end());
+  for (auto& [time_ms, id] : ended) ended_.push_back(std::move(id));
+  const Result<std::optional<std::string>> row = rows_.read(applied_row);
+  if (!row) return row.error();
+  if (!*row) return {};
+  const Result<Json> positions = parse_json(**row);
+  if (!positions) return positions.error().within("read model row " + applied_row);
+  for (const auto& [shard, seq] : positions->items()) {
+    applied_[std::stoll(shard)] = seq.get<std::int64_t>();
+  }
+  return {};
+}
+
+// As text of its own: few stories are ever asked for, and a change of the incident need not write
+// its story again.
+void ReadModel::add_to_story(Json& incident, const std::string& told) {
+  const std::size_t length = story_length(incident);
+  if (length >= timeline_entries_max) return;
+  rows_.put(story_row(text_at(incident, "id"), length), told);
+  incident["timeline_entries"] = length + 1;
+}
+
+void ReadModel::apply_to_incident(TimeMs at_ms, const Event& event, const std::string& told) {
+  incidents_.change(event.incident_id, [&](Json& incident) {
     const std::string state = incident_state(event.body);
     if (!state.empty()) incident["state"] = state;
     incident["updated_ms"] = at_ms;
@@ -114,159 +131,157 @@ void ReadModel::apply_event(const JournalRecord& record, std::int64_t k, const E
       incident["closed_ms"] = at_ms;
       ended_.push_back(event.incident_id);
     }
-    Json& timeline = incident["timeline"];
-    if (!timeline.is_array()) timeline = Json::array();
-    if (timeline.size() < timeline_entries_max) {
-      Json entry = event_to_json(event);
-      entry["id"] = decision_id(record.shard, record.seq, k);
-      entry["time"] = format_rfc3339(at_ms);
-      // As text: a tree takes some ten times the memory, and few stories are ever asked for.
-      timeline.push_back(dump(entry));
-    }
-  }
+    add_to_story(incident, told);
+  });
+}
+
+void ReadModel::apply_event(const JournalRecord& record, const Event& event,
+                            const std::string& told) {
+  const TimeMs at_ms = record.cut.tick_ms;
+  if (!event.incident_id.empty()) apply_to_incident(at_ms, event, told);
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
-    Json& row = proposal_in(proposal->proposal_id, "proposed", at_ms);
-    merge(row, *proposal);
-    row["opened_ms"] = at_ms;
+    change_proposal(proposal->proposal_id, "proposed", at_ms, [&](Json& row) {
+      merge(row, *proposal);
+      row["opened_ms"] = at_ms;
+    });
   } else if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
     const char* state = verdict->verdict == "approved"
                             ? "approved"
                             : (verdict->verdict == "denied" ? "denied" : "held");
-    merge(proposal_in(verdict->proposal_id, state, at_ms), *verdict);
+    change_proposal(verdict->proposal_id, state, at_ms, [&](Json& row) { merge(row, *verdict); });
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     const std::string id = learned->service + "/" + learned->code + "/" + learned->playbook;
-    merge(document(learned_, "learned", id), *learned);
+    learned_.change(id, [&](Json& row) { merge(row, *learned); });
   } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
     apply_breaker(record, *changed);
   } else {
     apply_run_event(at_ms, event);
+    apply_run_end(at_ms, event);
     apply_lock(record, event);
   }
 }
 
 void ReadModel::apply_run_event(TimeMs at_ms, const Event& event) {
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
-    Json& run = document(runs_, "run", intent->action_id);
-    merge(run, *intent);
-    run["state"] = "running";
-    run["opened_ms"] = at_ms;
-    proposal_in(intent->proposal_id, "running", at_ms);
+    runs_.change(intent->action_id, [&](Json& run) {
+      merge(run, *intent);
+      run["state"] = "running";
+      run["opened_ms"] = at_ms;
+    });
+    change_proposal(intent->proposal_id, "running", at_ms);
   } else if (const auto* started = std::get_if<RunStarted>(&event.body)) {
-    Json& run = document(runs_, "run", started->action_id);
-    run["step"] = started->step;
-    run["step_name"] = started->step_name;
-    run["attempt"] = started->attempt;
+    runs_.change(started->action_id, [&](Json& run) {
+      run["step"] = started->step;
+      run["step_name"] = started->step_name;
+      run["attempt"] = started->attempt;
+    });
   } else if (const auto* step = std::get_if<StepFinished>(&event.body)) {
-    Json& run = document(runs_, "run", step->action_id);
-    run["steps"].push_back(to_json_value(*step));
-  } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
-    Json& run = document(runs_, "run", finished->action_id);
-    run["state"] = finished->result;
-    run["reason"] = finished->reason;
-    proposal_in(finished->proposal_id, finished->result, at_ms);
-    if (finished->awaits_answer) tell_doubt(run, at_ms);
+    runs_.change(step->action_id, [&](Json& run) { run["steps"].push_back(to_json_value(*step)); });
+  }
+}
+
+void ReadModel::apply_run_end(TimeMs at_ms, const Event& event) {
+  if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
+    runs_.change(finished->action_id, [&](Json& run) {
+      run["state"] = finished->result;
+      run["reason"] = finished->reason;
+      if (finished->awaits_answer) tell_doubt(run, at_ms);
+    });
+    change_proposal(finished->proposal_id, finished->result, at_ms);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
-    Json& run = document(runs_, "run", outcome->action_id);
-    run["outcome"] = outcome->result;
-    run["reason"] = outcome->reason;
-    run["awaits_answer"] = outcome->awaits_answer;
-    if (outcome->result == "rolled_back" || outcome->result == "in_doubt") {
-      run["state"] = outcome->result;
-    }
-    run["seconds_to_recover"] = outcome->seconds_to_recover;
+    runs_.change(outcome->action_id, [&](Json& run) {
+      run["outcome"] = outcome->result;
+      run["reason"] = outcome->reason;
+      run["awaits_answer"] = outcome->awaits_answer;
+      if (outcome->result == "rolled_back" || outcome->result == "in_doubt") {
+        run["state"] = outcome->result;
+      }
+      run["seconds_to_recover"] = outcome->seconds_to_recover;
+    });
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
-    Json& run = document(runs_, "run", resolved->action_id);
-    const bool happened = resolved->answer == "happened";
-    run["state"] = happened ? "succeeded" : "not_happened";
-    run["awaits_answer"] = false;
-    run["answer"] = resolved->answer;
-    run["answered_by"] = resolved->by;
-    run["answered_ms"] = at_ms;
-    run["answer_reason"] = resolved->reason;
-    run.erase("look_at");
-    proposal_in(resolved->proposal_id, happened ? "succeeded" : "not_happened", at_ms);
+    const char* state = resolved->answer == "happened" ? "succeeded" : "not_happened";
+    runs_.change(resolved->action_id, [&](Json& run) {
+      run["state"] = state;
+      run["awaits_answer"] = false;
+      run["answer"] = resolved->answer;
+      run["answered_by"] = resolved->by;
+      run["answered_ms"] = at_ms;
+      run["answer_reason"] = resolved->reason;
+      run.erase("look_at");
+    });
+    change_proposal(resolved->proposal_id, state, at_ms);
   }
 }
 
 void ReadModel::apply_lock(const JournalRecord& record, const Event& event) {
-  const auto row_of = [&](const std::string& action_id, const char* state) -> Json& {
-    Json& lock = document(locks_, "lock", action_id);
-    if (lock.value("state", "") != state) lock["since_ms"] = record.cut.tick_ms;
-    lock["state"] = state;
-    return lock;
+  const auto change = [&](const std::string& action_id, const char* state,
+                          const std::function<void(Json&)>& more) {
+    locks_.change(action_id, [&](Json& lock) {
+      if (lock.value("state", "") != state) lock["since_ms"] = record.cut.tick_ms;
+      lock["state"] = state;
+      more(lock);
+    });
   };
   if (const auto* granted = std::get_if<LockGranted>(&event.body)) {
-    Json& lock = row_of(granted->action_id, "held");
-    merge(lock, *granted);
-    lock["reason"] = "";
-    lock["shard"] = granted->asker.shard;
-    lock.erase("asker");
+    change(granted->action_id, "held", [&](Json& lock) {
+      merge(lock, *granted);
+      lock["reason"] = "";
+      lock["shard"] = granted->asker.shard;
+      lock.erase("asker");
+    });
   } else if (const auto* queued = std::get_if<LockQueued>(&event.body)) {
-    Json& lock = row_of(queued->request.action_id, "waiting");
-    merge(lock, queued->request);
-    lock["reason"] = queued->reason;
-    lock["shard"] = queued->asker.shard;
-    lock["until_ms"] = queued->request.give_up_ms;
-    lock.erase("hold_ms");
-    lock.erase("give_up_ms");
+    change(queued->request.action_id, "waiting", [&](Json& lock) {
+      merge(lock, queued->request);
+      lock["reason"] = queued->reason;
+      lock["shard"] = queued->asker.shard;
+      lock["until_ms"] = queued->request.give_up_ms;
+      lock.erase("hold_ms");
+      lock.erase("give_up_ms");
+    });
   } else if (const auto* freed = std::get_if<LockFreed>(&event.body)) {
-    if (locks_.erase(freed->action_id) > 0) {
-      erased_.push_back(rows_of_model + "lock/" + freed->action_id);
-    }
+    locks_.erase(freed->action_id);
   }
 }
 
-Json& ReadModel::proposal_in(const std::string& id, const std::string& state, TimeMs at_ms) {
-  Json& proposal = document(proposals_, "proposal", id);
-  proposal["state"] = state;
-  proposal["updated_ms"] = at_ms;
-  return proposal;
+void ReadModel::change_proposal(const std::string& id, const std::string& state, TimeMs at_ms,
+                                const std::function<void(Json&)>& change) {
+  proposals_.change(id, [&](Json& proposal) {
+    if (change) change(proposal);
+    proposal["state"] = state;
+    proposal["updated_ms"] = at_ms;
+  });
 }
 
 void ReadModel::apply_breaker(const JournalRecord& record, const BreakerChanged& changed) {
   const std::string id =
       std::to_string(record.shard) + "/" + changed.playbook + "/" + changed.resource_kind;
-  Json& breaker = document(breakers_, "breaker", id);
-  merge(breaker, changed);
-  breaker["shard"] = record.shard;
-  breaker["updated_ms"] = record.cut.tick_ms;
-  if (breakers_.size() <= breakers_kept_max) return;
+  breakers_.change(id, [&](Json& breaker) {
+    merge(breaker, changed);
+    breaker["shard"] = record.shard;
+    breaker["updated_ms"] = record.cut.tick_ms;
+  });
+  if (breakers_.heads().size() <= breakers_kept_max) return;
   // The one that has been at rest for longest goes: kinds come from what others send.
-  auto oldest = breakers_.end();
-  for (auto at = breakers_.begin(); at != breakers_.end(); ++at) {
-    if (text_at(at->second, "state") != "closed") continue;
-    const bool older =
-        oldest == breakers_.end() || at->second["updated_ms"] < oldest->second["updated_ms"];
-    if (older) oldest = at;
+  std::string oldest;
+  TimeMs oldest_ms = std::numeric_limits<TimeMs>::max();
+  for (const auto& [other, head] : breakers_.heads()) {
+    if (head.state != "closed" || head.updated_ms >= oldest_ms) continue;
+    oldest = other;
+    oldest_ms = head.updated_ms;
   }
-  if (oldest == breakers_.end()) return;
-  erased_.push_back(rows_of_model + "breaker/" + oldest->first);
   breakers_.erase(oldest);
-}
-
-std::map<std::string, Json>& ReadModel::documents_of(const std::string& kind) {
-  if (kind == "incident") return incidents_;
-  if (kind == "proposal") return proposals_;
-  if (kind == "run") return runs_;
-  if (kind == "lock") return locks_;
-  return kind == "breaker" ? breakers_ : learned_;
 }
 
 void ReadModel::drop_old() {
   while (ended_.size() > incidents_kept_max) {
     const std::string id = ended_.front();
     ended_.pop_front();
-    const auto drop_of = [&](std::map<std::string, Json>& documents, const std::string& kind) {
-      for (auto at = documents.begin(); at != documents.end();) {
-        const bool mine = text_at(at->second, "incident_id") == id;
-        if (mine) erased_.push_back(rows_of_model + kind + "/" + at->first);
-        at = mine ? documents.erase(at) : std::next(at);
-      }
-    };
-    drop_of(proposals_, "proposal");
-    drop_of(runs_, "run");
+    const std::optional<Json> incident = incidents_.find(id);
+    const std::size_t length = incident ? story_length(*incident) : 0;
+    for (std::size_t entry = 0; entry < length; ++entry) rows_.erase(story_row(id, entry));
+    proposals_.erase_of_incident(id);
+    runs_.erase_of_incident(id);
     incidents_.erase(id);
-    erased_.push_back(rows_of_model + "incident/" + id);
   }
 }
 
@@ -285,15 +300,14 @@ void ReadModel::apply(const JournalRecord& record) {
       ++settings_number_;
     }
     for (std::size_t k = 0; k < record.events.size(); ++k) {
-      const auto number = static_cast<std::int64_t>(k);
       const Event& event = record.events[k];
       if (std::holds_alternative<Forwarded>(event.body)) continue;
-      apply_event(record, number, event);
       Json told_event = event_to_json(event);
-      told_event["id"] = decision_id(record.shard, record.seq, number);
+      told_event["id"] = decision_id(record.shard, record.seq, static_cast<std::int64_t>(k));
       told_event["time"] = format_rfc3339(record.cut.tick_ms);
-      recent_.push_back(told_event);
+      recent_.push_back(dump(told_event));
       if (recent_.size() > recent_max) recent_.pop_front();
+      apply_event(record, event, recent_.back());
       if (listener_) told.push_back(std::move(told_event));
     }
     drop_old();
@@ -301,55 +315,53 @@ void ReadModel::apply(const JournalRecord& record) {
   for (const Json& each : told) listener_(each);
 }
 
-std::vector<Json> ReadModel::incidents(const std::string& state) const {
+std::vector<Json> ReadModel::incidents(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
-  return listed(incidents_, state);
+  return incidents_.list(query);
 }
 
 std::optional<Json> ReadModel::incident(const std::string& id) const {
-  std::optional<Json> incident;
-  {
-    const std::shared_lock lock(mutex_);
-    incident = found(incidents_, id);
-  }
-  if (!incident || !incident->contains("timeline")) return incident;
-  for (Json& entry : (*incident)["timeline"]) {
-    // Rows of earlier builds hold trees.
-    if (!entry.is_string()) continue;
-    Result<Json> read = parse_json(entry.get<std::string>());
-    if (read) entry = std::move(*read);
+  const std::shared_lock lock(mutex_);
+  std::optional<Json> incident = incidents_.find(id);
+  if (!incident) return incident;
+  Json& timeline = (*incident)["timeline"] = Json::array();
+  for (std::size_t entry = 0; entry < story_length(*incident); ++entry) {
+    const Result<std::optional<std::string>> row = rows_.read(story_row(id, entry));
+    if (row && !*row) continue;
+    const Result<Json> read = row ? parse_json(**row) : Result<Json>(row.error());
+    timeline.push_back(read ? *read : Json{{"unreadable", read.error().context}});
   }
   return incident;
 }
 
-std::vector<Json> ReadModel::proposals(const std::string& state) const {
+std::vector<Json> ReadModel::proposals(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
-  return listed(proposals_, state);
+  return proposals_.list(query);
 }
 
 std::optional<Json> ReadModel::proposal(const std::string& id) const {
   const std::shared_lock lock(mutex_);
-  return found(proposals_, id);
+  return proposals_.find(id);
 }
 
-std::vector<Json> ReadModel::runs(const std::string& state) const {
+std::vector<Json> ReadModel::runs(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
-  return listed(runs_, state);
+  return runs_.list(query);
 }
 
 std::optional<Json> ReadModel::run(const std::string& id) const {
   const std::shared_lock lock(mutex_);
-  return found(runs_, id);
+  return runs_.find(id);
 }
 
-std::vector<Json> ReadModel::breakers(const std::string& state) const {
+std::vector<Json> ReadModel::breakers(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
-  return listed(breakers_, state);
+  return breakers_.list(query);
 }
 
-std::vector<Json> ReadModel::locks(const std::string& state) const {
+std::vector<Json> ReadModel::locks(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
-  return listed(locks_, state);
+  return locks_.list(query);
 }
 
 std::string ReadModel::settings() const {
@@ -362,34 +374,40 @@ std::uint64_t ReadModel::settings_number() const {
   return settings_number_;
 }
 
-std::vector<Json> ReadModel::learned() const {
+std::vector<Json> ReadModel::learned(const std::string& playbook) const {
   const std::shared_lock lock(mutex_);
-  std::vector<Json> list;
-  for (const auto& [id, document] : learned_) list.push_back(document);
-  return list;
+  return learned_.list_where(
+      [&](const std::string& id, const DocumentHead&) { return id.ends_with("/" + playbook); });
 }
 
 std::vector<Json> ReadModel::recent(std::size_t count) const {
   const std::shared_lock lock(mutex_);
+  std::vector<Json> decisions;
   const std::size_t skip = recent_.size() > count ? recent_.size() - count : 0;
-  return {recent_.begin() + static_cast<std::ptrdiff_t>(skip), recent_.end()};
+  for (std::size_t i = skip; i < recent_.size(); ++i) {
+    Result<Json> decision = parse_json(recent_[i]);
+    if (decision) decisions.push_back(std::move(*decision));
+  }
+  return decisions;
 }
 
 std::vector<Json> ReadModel::health(const std::string& prefix) const {
   const std::shared_lock lock(mutex_);
+  const auto is_open = [&](const std::string&, const DocumentHead& head) {
+    const bool mine =
+        prefix.empty() || head.service == prefix || head.service.starts_with(prefix + ".");
+    return head.state != "closed" && mine;
+  };
   std::vector<Json> list;
-  for (const auto& [id, incident] : incidents_) {
-    const std::string service = text_at(incident, "service");
+  for (const Json& incident : incidents_.list_where(is_open)) {
     const std::string state = text_at(incident, "state");
-    const bool mine = service == prefix || service.starts_with(prefix + ".") || prefix.empty();
-    if (state == "closed" || !mine) continue;
     std::string health = "ill";
     if (incident.value("proactive", false)) health = "predicted";
     if (state == "running" || state == "verifying") health = "healing";
     if (state == "escalated") health = "escalated";
-    list.push_back(Json{{"service", service},
+    list.push_back(Json{{"service", text_at(incident, "service")},
                         {"health", health},
-                        {"incident", id},
+                        {"incident", text_at(incident, "id")},
                         {"code", text_at(incident, "code")}});
   }
   return list;
@@ -411,56 +429,22 @@ void ReadModel::on_decision(std::function<void(const Json&)> listener) {
   listener_ = std::move(listener);
 }
 
-Result<void> ReadModel::save(PageStore& store) {
-  std::map<std::string, std::string> puts;
-  std::vector<std::string> erases;
+Result<void> ReadModel::save() {
   {
     const std::unique_lock lock(mutex_);
-    const auto text_of = [&](const std::string& kind, const std::string& id) -> std::string {
-      const auto& documents = documents_of(kind);
-      const auto at = documents.find(id);
-      return at == documents.end() ? std::string() : dump(at->second);
-    };
-    for (const auto& [kind, id] : changed_) {
-      const std::string text = text_of(kind, id);
-      if (!text.empty()) puts[rows_of_model + kind + "/" + id] = text;
-    }
+    for (DocumentTable* table : tables()) table->pack();
     Json positions = Json::object();
     for (const auto& [shard, seq] : applied_) positions[std::to_string(shard)] = seq;
-    puts[rows_of_model + "applied"] = dump(positions);
-    erases.swap(erased_);
-    // A run may lose its lock and get it again.
-    std::erase_if(erases, [&](const std::string& key) { return puts.contains(key); });
-    changed_.clear();
+    rows_.put(applied_row, dump(positions));
   }
-  return store.write_rows(puts, erases);
-}
-
-Result<void> ReadModel::load(PageStore& store) {
-  auto rows = store.load_rows(rows_of_model);
-  if (!rows) return rows.error();
+  {
+    // Readers go on meanwhile; there is only one writer, and it is here.
+    const std::shared_lock lock(mutex_);
+    const Result<void> written = rows_.write();
+    if (!written) return written;
+  }
   const std::unique_lock lock(mutex_);
-  std::vector<std::pair<std::int64_t, std::string>> ended;
-  for (const auto& [key, text] : *rows) {
-    const Result<Json> json = parse_json(text);
-    if (!json) return json.error().within("read model row " + key);
-    const std::string rest = key.substr(rows_of_model.size());
-    if (rest == "applied") {
-      for (const auto& [shard, seq] : json->items()) {
-        applied_[std::stoll(shard)] = seq.get<std::int64_t>();
-      }
-      continue;
-    }
-    const std::size_t slash = rest.find('/');
-    const std::string kind = rest.substr(0, slash);
-    const std::string id = slash == std::string::npos ? std::string() : rest.substr(slash + 1);
-    documents_of(kind)[id] = *json;
-    if (kind == "incident" && json->contains("closed_ms")) {
-      ended.emplace_back(json->value("closed_ms", std::int64_t{0}), id);
-    }
-  }
-  std::sort(ended.begin(), ended.end());
-  for (auto& [time_ms, id] : ended) ended_.push_back(std::move(id));
+  rows_.forget();
   return {};
 }
 

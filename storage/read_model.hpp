@@ -1,21 +1,22 @@
 #pragma once
 // What people and programs look at: incidents with their whole story, proposals, runs, what was
-// learnt. Folded from committed records, in memory, saved as rows. Reading the same record twice
-// changes nothing. Bounded: of ended incidents the newest are kept, the journal has the rest.
-// Thread-safe: many readers, one writer.
+// learnt. Folded from committed records into rows of the page store; in memory are an index and
+// what is not saved yet. Reading the same record twice changes nothing. Bounded: of ended incidents
+// the newest are kept, the journal has the rest. Thread-safe: many readers, one writer.
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
-#include <set>
 #include <shared_mutex>
 #include <string>
 #include <vector>
 
-#include "storage/page_store.hpp"
+#include "storage/document_table.hpp"
+#include "storage/row_buffer.hpp"
 #include "topics/journal.hpp"
-#include "topics/json_codec.hpp"
 
 namespace selfheal {
 
@@ -25,26 +26,32 @@ constexpr std::size_t breakers_kept_max = 1000;
 
 class ReadModel {
  public:
+  explicit ReadModel(std::shared_ptr<PageStore> store);
+
+  // What was saved; once, before anything is applied.
+  Result<void> load();
   // Committed records of all shards, each shard's in order.
   void apply(const JournalRecord& record);
+  // What a full disk refuses stays in memory, as text, and is tried again with the next.
+  Result<void> save();
 
-  // Newest first. `state` empty: all. An incident's list entry leaves out its timeline.
-  std::vector<Json> incidents(const std::string& state = {}) const;
+  // Lists are newest first. An incident's entry leaves out its timeline.
+  std::vector<Json> incidents(const DocumentQuery& query = {}) const;
   // With timeline: the envelope of the incident.
   std::optional<Json> incident(const std::string& id) const;
-  std::vector<Json> proposals(const std::string& state = {}) const;
+  std::vector<Json> proposals(const DocumentQuery& query = {}) const;
   std::optional<Json> proposal(const std::string& id) const;
-  std::vector<Json> runs(const std::string& state = {}) const;
+  std::vector<Json> runs(const DocumentQuery& query = {}) const;
   std::optional<Json> run(const std::string& id) const;
   // Circuit breakers that have counted a failure, by shard, playbook and resource kind.
-  std::vector<Json> breakers(const std::string& state = {}) const;
+  std::vector<Json> breakers(const DocumentQuery& query = {}) const;
   // Locks of the fleet: held, or waited for.
-  std::vector<Json> locks(const std::string& state = {}) const;
-  // Belief per (service, diagnosis, playbook) as last learnt.
-  std::vector<Json> learned() const;
+  std::vector<Json> locks(const DocumentQuery& query = {}) const;
+  // Belief per (service, diagnosis) of a playbook as last learnt.
+  std::vector<Json> learned(const std::string& playbook) const;
   // The latest decisions, oldest first; at most 1,000 are kept.
   std::vector<Json> recent(std::size_t count) const;
-  // Health of services by open incidents: "healthy", "predicted", "ill", "healing", "escalated".
+  // Health of services by open incidents: "predicted", "ill", "healing", "escalated".
   std::vector<Json> health(const std::string& prefix) const;
   // Last applied seq of a shard; -1 before the first.
   std::int64_t applied(std::int64_t shard) const;
@@ -57,32 +64,30 @@ class ReadModel {
   // Called after each applied record, outside the lock; for live streams. Set before the first.
   void on_decision(std::function<void(const Json& cloud_event)> listener);
 
-  Result<void> save(PageStore& store);
-  Result<void> load(PageStore& store);
-
  private:
-  Json& document(std::map<std::string, Json>& documents, const std::string& kind,
-                 const std::string& id);
-  void apply_event(const JournalRecord& record, std::int64_t k, const Event& event);
-  void apply_lock(const JournalRecord& record, const Event& event);
+  void apply_event(const JournalRecord& record, const Event& event, const std::string& told);
+  void apply_to_incident(TimeMs at_ms, const Event& event, const std::string& told);
   void apply_run_event(TimeMs at_ms, const Event& event);
-  Json& proposal_in(const std::string& id, const std::string& state, TimeMs at_ms);
+  void apply_run_end(TimeMs at_ms, const Event& event);
+  void apply_lock(const JournalRecord& record, const Event& event);
   void apply_breaker(const JournalRecord& record, const BreakerChanged& changed);
-  std::map<std::string, Json>& documents_of(const std::string& kind);
+  void change_proposal(const std::string& id, const std::string& state, TimeMs at_ms,
+                       const std::function<void(Json&)>& change = {});
+  void add_to_story(Json& incident, const std::string& told);
   void drop_old();
+  std::array<DocumentTable*, 6> tables();
 
   mutable std::shared_mutex mutex_;
-  std::map<std::string, Json> incidents_;
-  std::map<std::string, Json> proposals_;
-  std::map<std::string, Json> runs_;
-  std::map<std::string, Json> learned_;
-  std::map<std::string, Json> breakers_;
-  std::map<std::string, Json> locks_;  // by action id
-  std::deque<std::string> ended_;      // incidents, oldest end first
-  std::deque<Json> recent_;
+  RowBuffer rows_;
+  DocumentTable incidents_{"read_model/incident/", rows_};
+  DocumentTable proposals_{"read_model/proposal/", rows_};
+  DocumentTable runs_{"read_model/run/", rows_};
+  DocumentTable learned_{"read_model/learned/", rows_};
+  DocumentTable breakers_{"read_model/breaker/", rows_};
+  DocumentTable locks_{"read_model/lock/", rows_};  // by action id
+  std::deque<std::string> ended_;                   // incidents, oldest end first
+  std::deque<std::string> recent_;                  // decisions, JSON text
   std::map<std::int64_t, std::int64_t> applied_;
-  std::set<std::pair<std::string, std::string>> changed_;  // kind, id
-  std::vector<std::string> erased_;
   std::uint64_t version_ = 0;
   std::string settings_;
   std::uint64_t settings_number_ = 0;

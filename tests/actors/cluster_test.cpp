@@ -50,7 +50,7 @@ class ClusterTest : public ServiceTest {
     made->forward_key_id = "journal";
     made->settings = settings_text(settings);
     made->store = std::make_shared<MemoryPageStore>();
-    made->read_model = std::make_shared<ReadModel>();
+    made->read_model = std::make_shared<ReadModel>(made->store);
     made->metrics = std::make_shared<Metrics>();
     made->save_interval_ms = 50;
     made->snapshot_look_ms = 20;

@@ -61,7 +61,7 @@ class PublishTest : public ServiceTest {
   Json run_in(const std::string& state) {
     Json found;
     EXPECT_TRUE(await([&] {
-      const std::vector<Json> runs = environment->read_model->runs(state);
+      const std::vector<Json> runs = environment->read_model->runs({.state = state});
       if (!runs.empty()) found = runs[0];
       return !runs.empty();
     })) << state
@@ -163,7 +163,8 @@ TEST_F(PublishTest, AStepThatIsNeitherIsInDoubtUntilAPersonAnswers) {
   EXPECT_TRUE(await([&] {
     return environment->read_model->run(run["id"])->value("outcome", "") == "recovered";
   }));
-  EXPECT_TRUE(await([&] { return !environment->read_model->incidents("closed").empty(); }));
+  EXPECT_TRUE(
+      await([&] { return !environment->read_model->incidents({.state = "closed"}).empty(); }));
   EXPECT_EQ(records("shop.commands").size(), 1u);
   resolve(run, "not_happened");
   EXPECT_TRUE(await([&] {

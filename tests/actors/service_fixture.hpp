@@ -40,7 +40,7 @@ class ServiceTest : public testing::Test {
     environment->topics = topic_names("t", 1);
     environment->topics_prefix = "t";
     environment->store = std::make_shared<MemoryPageStore>();
-    environment->read_model = std::make_shared<ReadModel>();
+    environment->read_model = std::make_shared<ReadModel>(environment->store);
     environment->metrics = std::make_shared<Metrics>();
     const SigningKey key = generate_signing_key();
     environment->journal_public_key = key.public_hex;

@@ -40,7 +40,7 @@ TEST_F(ServiceTest, ShowsItsSeriesAndTheSettingsInForce) {
     service.stop();
   }
   // Another process wants what the first one began with: that is in force again.
-  environment->read_model = std::make_shared<ReadModel>();
+  environment->read_model = std::make_shared<ReadModel>(environment->store);
   environment->metrics = std::make_shared<Metrics>();
   Service service(environment);
   service.start();

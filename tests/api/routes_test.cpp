@@ -170,9 +170,9 @@ TEST_F(ApiTest, BreakersShowWhatWasLastToldOfEach) {
   EXPECT_EQ(json_of(get("/api/breakers?state=half_open"))[0]["playbook"], "warm_cache");
   EXPECT_THAT(get("/metrics").body, HasSubstr("self_heal_breakers{state=\"open\"} 1"));
   // A stopped service shows the same from its saved rows.
-  ASSERT_TRUE(environment->read_model->save(*environment->store));
-  ReadModel loaded;
-  ASSERT_TRUE(loaded.load(*environment->store));
+  ASSERT_TRUE(environment->read_model->save());
+  ReadModel loaded(environment->store);
+  ASSERT_TRUE(loaded.load());
   EXPECT_EQ(Json(loaded.breakers()), all);
 }
 

@@ -31,7 +31,7 @@ class ApiTest : public testing::Test {
     environment->topics = topic_names("t", test_partitions);
     ASSERT_TRUE(log->create_topics(topic_specs("t", test_partitions)));
     environment->store = std::make_shared<MemoryPageStore>();
-    environment->read_model = std::make_shared<ReadModel>();
+    environment->read_model = std::make_shared<ReadModel>(environment->store);
     environment->metrics = std::make_shared<Metrics>();
     Settings settings;
     settings.playbooks.push_back({.name = "restart_service"});

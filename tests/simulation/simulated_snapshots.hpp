@@ -23,13 +23,14 @@ class SimulatedDisk : public PageStore {
   Result<void> visit(std::int64_t shard, const VisitHead& head, const VisitPage& page) override {
     return store_->visit(shard, head, page);
   }
-  Result<void> write_rows(const std::map<std::string, std::string>& puts,
-                          const std::vector<std::string>& erases) override {
-    return store_->write_rows(puts, erases);
+  Result<void> write_rows(const RowChanges& changes) override {
+    return store_->write_rows(changes);
   }
-  Result<std::vector<std::pair<std::string, std::string>>> load_rows(
-      const std::string& prefix) override {
-    return store_->load_rows(prefix);
+  Result<std::optional<std::string>> read_row(const std::string& key) override {
+    return store_->read_row(key);
+  }
+  Result<void> visit_rows(const std::string& prefix, const VisitPage& visit) override {
+    return store_->visit_rows(prefix, visit);
   }
 
  private:

@@ -157,8 +157,11 @@ class Verdict:
             self.findings.append(what)
 
     def incidents(self):
-        code, out, _ = self.world.processes["a"].command("incidents", "list", "--json")
-        return [json.loads(line) for line in out.splitlines()] if code == 0 else None
+        """All of them; None where the process asked does not know all yet, or does not answer."""
+        code, out, error = self.world.processes["a"].command("incidents", "list", "--json")
+        if code != 0 or "does not know everything yet" in error:
+            return None
+        return [json.loads(line) for line in out.splitlines()]
 
     def calm(self):
         def quiet():

@@ -1,35 +1,165 @@
 #include "storage/read_model.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <memory>
 
 namespace selfheal {
 namespace {
 
-TEST(ReadModel, AClaimDoesNotHideTheRecordThatFollowsIt) {
-  ReadModel model;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr TimeMs begin_ms = 1'800'000'000'000;
+
+class ReadModelTest : public testing::Test {
+ protected:
+  void apply(const std::string& incident, std::vector<EventBody> bodies) {
+    JournalRecord record;
+    record.seq = ++seq;
+    record.cut.tick_ms = begin_ms + seq;
+    for (EventBody& body : bodies) record.events.push_back({"web", incident, "timer", body});
+    model->apply(record);
+  }
+  void open(const std::string& incident) {
+    apply(incident, {IncidentOpened{.incident_id = incident, .code = "down", .service = "web"},
+                     Proposal{.proposal_id = "prop-" + incident,
+                              .incident_id = incident,
+                              .playbook = "restart",
+                              .service = "web"},
+                     RunIntent{.action_id = "act-" + incident,
+                               .proposal_id = "prop-" + incident,
+                               .incident_id = incident,
+                               .playbook = "restart",
+                               .service = "web"}});
+  }
+  void close(const std::string& incident) {
+    apply(incident, {IncidentClosed{.incident_id = incident, .reason = "recovered"}});
+  }
+  void start_again() {
+    model = std::make_unique<ReadModel>(store);
+    ASSERT_TRUE(model->load());
+  }
+  std::size_t rows() {
+    std::size_t count = 0;
+    EXPECT_TRUE(store->visit_rows("", [&](std::string_view, std::string_view) -> Result<void> {
+      ++count;
+      return {};
+    }));
+    return count;
+  }
+  static std::vector<std::string> types_of(const Json& incident) {
+    std::vector<std::string> types;
+    for (const Json& entry : incident["timeline"]) types.push_back(entry.value("type", ""));
+    return types;
+  }
+
+  std::shared_ptr<MemoryPageStore> store = std::make_shared<MemoryPageStore>();
+  std::unique_ptr<ReadModel> model = std::make_unique<ReadModel>(store);
+  std::int64_t seq = 0;
+};
+
+TEST_F(ReadModelTest, AClaimDoesNotHideTheRecordThatFollowsIt) {
   JournalRecord claim;
   claim.kind = JournalKind::claim;
   claim.seq = 1;
-  model.apply(claim);
+  model->apply(claim);
   JournalRecord config;
   config.kind = JournalKind::config;
   config.seq = 1;
   config.content = "{}";
-  model.apply(config);
-  EXPECT_EQ(model.settings(), "{}");
+  model->apply(config);
+  EXPECT_EQ(model->settings(), "{}");
 }
 
-TEST(ReadModel, ARecordThatComesAgainChangesNothing) {
-  ReadModel model;
+TEST_F(ReadModelTest, ARecordThatComesAgainChangesNothing) {
   JournalRecord config;
   config.kind = JournalKind::config;
   config.seq = 2;
   config.content = "{\"mode\":\"new\"}";
-  model.apply(config);
+  model->apply(config);
   config.seq = 1;
   config.content = "{\"mode\":\"old\"}";
-  model.apply(config);
-  EXPECT_EQ(model.settings(), "{\"mode\":\"new\"}");
+  model->apply(config);
+  EXPECT_EQ(model->settings(), "{\"mode\":\"new\"}");
+}
+
+TEST_F(ReadModelTest, AStoryGoesOnAfterItWasSavedAndAfterARestart) {
+  open("inc-1");
+  const Json unsaved = *model->incident("inc-1");
+  ASSERT_TRUE(model->save());
+  EXPECT_EQ(*model->incident("inc-1"), unsaved);
+  start_again();
+  EXPECT_EQ(*model->incident("inc-1"), unsaved);
+  EXPECT_EQ(model->applied(0), seq);
+  close("inc-1");
+  EXPECT_THAT(types_of(*model->incident("inc-1")),
+              ElementsAre("incident_opened", "proposal", "run_intent", "incident_closed"));
+  EXPECT_EQ(model->proposal("prop-inc-1")->value("state", ""), "running");
+  EXPECT_EQ(model->run("act-inc-1")->value("playbook", ""), "restart");
+}
+
+TEST_F(ReadModelTest, ListsAreNewestFirstAndKeepToWhatIsAskedFor) {
+  for (const char* each : {"inc-1", "inc-2", "inc-3"}) open(each);
+  close("inc-2");
+  ASSERT_TRUE(model->save());
+  open("inc-4");
+  const auto ids = [&](const DocumentQuery& query) {
+    std::vector<std::string> list;
+    for (const Json& each : model->incidents(query)) list.push_back(each.value("id", ""));
+    return list;
+  };
+  EXPECT_THAT(ids({}), ElementsAre("inc-4", "inc-3", "inc-2", "inc-1"));
+  EXPECT_THAT(ids({.limit = 2}), ElementsAre("inc-4", "inc-3"));
+  EXPECT_THAT(ids({.state = "closed"}), ElementsAre("inc-2"));
+  EXPECT_THAT(ids({.service = "other"}), IsEmpty());
+  EXPECT_FALSE(model->incidents()[0].contains("timeline"));
+}
+
+TEST_F(ReadModelTest, OfEndedIncidentsTheOldestGoWithAllTheirRows) {
+  open("kept open");
+  open("first");
+  close("first");
+  ASSERT_TRUE(model->save());
+  const std::size_t of_two = rows();
+  for (std::size_t i = 0; i < incidents_kept_max; ++i) {
+    open("inc-" + std::to_string(i));
+    close("inc-" + std::to_string(i));
+    if (i % 1000 == 0) {
+      ASSERT_TRUE(model->save());
+    }
+  }
+  ASSERT_TRUE(model->save());
+  EXPECT_FALSE(model->incident("first"));
+  EXPECT_FALSE(model->proposal("prop-first"));
+  EXPECT_FALSE(model->run("act-first"));
+  EXPECT_TRUE(model->incident("kept open"));
+  EXPECT_TRUE(model->incident("inc-0"));
+  // A row each of incident, proposal and run, and four of its story; "kept open" has three.
+  const std::size_t of_one = 7;
+  EXPECT_EQ(rows(), of_two + (incidents_kept_max - 1) * of_one);
+  // The order in which they ended outlives a restart.
+  start_again();
+  open("next");
+  close("next");
+  ASSERT_TRUE(model->save());
+  EXPECT_FALSE(model->incident("inc-0"));
+  EXPECT_TRUE(model->incident("inc-1"));
+}
+
+TEST_F(ReadModelTest, WhatAFullDiskRefusesIsReadableAndSavedLater) {
+  open("inc-1");
+  store->fail_writes(true);
+  EXPECT_FALSE(model->save());
+  EXPECT_EQ(types_of(*model->incident("inc-1")).size(), 3u);
+  close("inc-1");
+  EXPECT_FALSE(model->save());
+  store->fail_writes(false);
+  ASSERT_TRUE(model->save());
+  start_again();
+  EXPECT_EQ(types_of(*model->incident("inc-1")).size(), 4u);
+  EXPECT_EQ(model->incident("inc-1")->value("state", ""), "closed");
 }
 
 }  // namespace
