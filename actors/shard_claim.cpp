@@ -76,6 +76,12 @@ Result<void> append_next(const Environment& environment, JournalWalk& walk, Jour
 
 Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std::int64_t shard,
                          const JournalWalk::Visit& visit) {
+  if (!may_claim(walk.chain().settings, environment.journal_public_key)) {
+    return Error{ErrorCode::refused,
+                 "its journal trusts other journal keys than this process's (" +
+                     environment.journal_public_key.substr(0, 16) +
+                     "…): give it the keys_dir of the service that wrote the journal"};
+  }
   // Whoever was first with the same epoch is the owner; to try again would only take it from there.
   const int tries_max = environment.alone ? 5 : 1;
   for (int attempt = 0; attempt < tries_max; ++attempt) {
@@ -101,6 +107,11 @@ Result<void> agree_on_settings(const Environment& environment, JournalWalk& walk
                                const WantedSettings& wanted, const JournalWalk::Visit& visit) {
   if (walk.chain().settings == wanted.content) return {};
   if (!environment.alone && wanted.since_ms < walk.chain().settings_ms) return {};
+  if (!may_claim(wanted.content, environment.journal_public_key)) {
+    return Error{ErrorCode::refused,
+                 "the settings would lock this process out of its own journal: keys_dir names "
+                 "journal keys, and not this process's own"};
+  }
   JournalRecord record = next_record(walk.chain(), JournalKind::config);
   record.generation = walk.chain().generation + 1;
   record.content = wanted.content;

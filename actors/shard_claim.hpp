@@ -5,7 +5,7 @@
 // read.
 //
 // Errors of all: unavailable (the log does not answer), fenced (another owner was first), refused
-// (another number of partitions), and those of the walk.
+// (another number of partitions, keys that are not trusted), and those of the walk.
 #include <string>
 
 #include "actors/environment.hpp"

@@ -62,7 +62,7 @@ Json headroom(TimeMs snapshot_ms) {
   return (inputs_kept_ms - (wall_clock_ms() - snapshot_ms)) / 1000;
 }
 
-void reload(const ConfigOptions& options, Service& service) {
+void reload(const ConfigOptions& options, const Environment& environment, Service& service) {
   const Result<LoadedConfig> loaded = load(options);
   const Result<Settings> settings =
       loaded ? build_settings(loaded->config) : Result<Settings>(loaded.error());
@@ -70,7 +70,14 @@ void reload(const ConfigOptions& options, Service& service) {
     spdlog::error("reload: {}; the settings in force stay", settings.error().context);
     return;
   }
-  service.activate(settings_text(*settings));
+  const std::string content = settings_text(*settings);
+  if (!may_claim(content, environment.journal_public_key)) {
+    spdlog::error(
+        "reload: keys_dir names journal keys, and not this process's own: it would lock "
+        "itself out of its journal; the settings in force stay");
+    return;
+  }
+  service.activate(content);
   spdlog::info("reload: other settings take effect at each shard's next cut");
 }
 
@@ -139,7 +146,7 @@ Exit run(const ConfigOptions& options) {
     const timespec pause = announced ? timespec{3600, 0} : short_pause;
     const int got = sigtimedwait(&signals, nullptr, &pause);
     if (got == SIGTERM || got == SIGINT) break;
-    if (got == SIGHUP) reload(options, service);
+    if (got == SIGHUP) reload(options, environment, service);
     if (!announced && service.ready()) {
       announced = true;
       std::cout << "ready http=" << *address << " bus=" << environment.log->describe()

@@ -5,6 +5,7 @@
 
 #include "base/check.hpp"
 #include "base/signature.hpp"
+#include "topics/json_codec.hpp"
 
 namespace selfheal {
 namespace {
@@ -109,10 +110,25 @@ void move_to(Chain& chain, const JournalRecord& record, const Sha256& head) {
 }  // namespace
 
 const char* to_string(Acceptance acceptance) {
-  constexpr std::array<const char*, 12> names = {
-      "accepted",     "unreadable", "newer_version", "other_shard", "bad_signature",  "stale_epoch",
-      "future_epoch", "wrong_seq",  "wrong_hash",    "wrong_cut",   "tick_backwards", "tick_ahead"};
+  constexpr std::array<const char*, 13> names = {
+      "accepted",    "unreadable",     "newer_version", "other_shard", "bad_signature",
+      "unknown_key", "stale_epoch",    "future_epoch",  "wrong_seq",   "wrong_hash",
+      "wrong_cut",   "tick_backwards", "tick_ahead"};
   return names[static_cast<std::size_t>(acceptance)];
+}
+
+bool may_claim(std::string_view settings, std::string_view public_key) {
+  std::string_view text;
+  if (!JsonReader(settings).peek_member("keys", text)) return true;
+  const Result<Json> keys = parse_json(text);
+  if (!keys || !keys->is_array()) return true;
+  bool names_any = false;
+  for (const Json& key : *keys) {
+    if (!key.is_object() || key.value("role", "") != "shard") continue;
+    if (key.value("public_key", "") == public_key) return true;
+    names_any = true;
+  }
+  return !names_any;
 }
 
 void advance(Chain& chain, const JournalRecord& record, std::string_view body) {
@@ -138,7 +154,9 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
   if (chain.epoch > 0 && record.shard != chain.shard) return Acceptance::other_shard;
   const Acceptance placed = place(chain, record, read.append_time_ms);
   if (placed != Acceptance::accepted) return placed;
-  const std::string& key = record.kind == JournalKind::claim ? record.public_key : chain.public_key;
+  const bool claims = record.kind == JournalKind::claim;
+  if (claims && !may_claim(chain.settings, record.public_key)) return Acceptance::unknown_key;
+  const std::string& key = claims ? record.public_key : chain.public_key;
   const bool sound =
       signatures == Signatures::verified_before || verify(key, parts->body, parts->signature);
   if (!sound) return Acceptance::bad_signature;

@@ -168,6 +168,7 @@ enum class Acceptance : std::uint8_t {
   newer_version,  // written by a build with a newer journal: readers must stop, not guess
   other_shard,
   bad_signature,
+  unknown_key,   // a claim by a key that the settings in force do not name
   stale_epoch,   // an owner that has been replaced
   future_epoch,  // not exactly the next
   wrong_seq,     // duplicate or gap
@@ -177,6 +178,12 @@ enum class Acceptance : std::uint8_t {
   tick_ahead,  // beyond the log's clock
 };
 const char* to_string(Acceptance acceptance);
+
+// Whether who signs with this key may claim: one of the keys with role "shard" of the settings in
+// force (canonical JSON), anybody where they name none. So a stranger who can write to the journal,
+// or a process with other keys by mistake, takes nothing over; every reader knows the same settings
+// there.
+bool may_claim(std::string_view settings, std::string_view public_key);
 
 // Applies one record as read from the log. On acceptance the chain has moved; otherwise only
 // journal_next has. `record` receives the decoded record where it could be decoded.

@@ -179,6 +179,41 @@ TEST_F(ClusterTest, SignalsOfPartitionsThatCameLaterAreRoutedAndCountOnce) {
   }
 }
 
+// A process with other keys than those that the journal trusts, the one they are trusted by gone.
+TEST_F(ClusterTest, WhoHasOtherKeysTakesNothingOver) {
+  const auto environment_of_first = member("a");
+  {
+    Service first(environment_of_first);
+    first.start();
+    ASSERT_TRUE(await([&] { return all(first, "live"); }));
+    ASSERT_TRUE(await([&] { return environment_of_first->read_model->applied(1) >= 1; }));
+    first.stop();
+  }
+  const auto stranger = member("b");
+  const SigningKey key = generate_signing_key();
+  stranger->journal_public_key = key.public_hex;
+  stranger->journal_secret_key = key.secret_hex;
+  stranger->shard_keys = {key.public_hex};
+  Settings own = settings;
+  own.keys = {{"journal", "shard", key.public_hex}};
+  stranger->settings = settings_text(own);
+  const Offset end = log->range({stranger->topics.journal, 0})->end;
+  {
+    Service second(stranger);
+    second.start();
+    ASSERT_TRUE(await([&] { return all(second, "parked"); }));
+    EXPECT_THAT(second.shards()[0].reason, testing::HasSubstr("trusts other journal keys"));
+    EXPECT_FALSE(second.ready());
+    second.stop();
+  }
+  EXPECT_EQ(log->range({stranger->topics.journal, 0})->end, end);
+  // Whom the journal trusts goes on where it was left.
+  Service third(member("c"));
+  third.start();
+  EXPECT_TRUE(await([&] { return all(third, "live"); }));
+  third.stop();
+}
+
 TEST_F(ClusterTest, AChangedSnapshotIsNotRestored) {
   {
     const auto environment_of_first = member("a");

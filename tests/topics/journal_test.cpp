@@ -321,6 +321,34 @@ TEST_F(Journal, AChainComesBackAsItWas) {
   EXPECT_FALSE(decode_chain("?"));
 }
 
+// Given settings that name who may claim.
+// Expect a stranger's claim to change nothing, whoever else is named, and the named to be taken.
+TEST_F(Journal, AClaimNeedsAKeyThatTheSettingsName) {
+  ASSERT_EQ(read(claim(1)), Acceptance::accepted);
+  const SigningKey other = generate_signing_key();
+  JournalRecord config = next(JournalKind::config);
+  config.content = R"({"graph":{"keys":[]},"keys":[{"name":"op","public_key":")" +
+                   other.public_hex + R"(","role":"operator"},{"name":"journal","public_key":")" +
+                   key_.public_hex + R"(","role":"shard"}],"mode":"observe"})";
+  ASSERT_EQ(read(config), Acceptance::accepted);
+  JournalRecord of_other = claim(2);
+  of_other.public_key = other.public_hex;
+  Chain before = chain_;
+  // Known, but as an operator.
+  EXPECT_EQ(read_signed(of_other, other), Acceptance::unknown_key);
+  before.journal_next = offset_;
+  EXPECT_EQ(chain_, before);
+  // Somebody else's key in the claim does not make it theirs.
+  EXPECT_EQ(read_signed(claim(2), other), Acceptance::bad_signature);
+  EXPECT_EQ(read(claim(2)), Acceptance::accepted);
+
+  config = next(JournalKind::config);
+  config.content = R"({"keys":[{"name":"op","public_key":"aa","role":"operator"}]})";
+  ASSERT_EQ(read(config), Acceptance::accepted);
+  of_other.epoch = 3;
+  EXPECT_EQ(read_signed(of_other, other), Acceptance::accepted);
+}
+
 // Given the text of a chain.
 // Expect the bytes that the tree gives, and the tree to read what comes without the newer members.
 TEST_F(Journal, AChainIsWrittenAsTheTreeWouldAndOlderOnesAreRead) {
