@@ -46,11 +46,14 @@ const char* plain_name_end(const char* at, const char* end) {
   return at == end || *at != '"' ? nullptr : at + 1;
 }
 
+bool is_of_number(char c) {
+  return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || c == 'e' || c == 'E';
+}
+
 const char* number_end(const char* at, const char* end) {
   const char* last = at;
   bool whole = true;
-  for (; last != end && std::string_view("+-.0123456789eE").find(*last) != std::string_view::npos;
-       ++last) {
+  for (; last != end && is_of_number(*last); ++last) {
     whole = whole && *last != '.' && *last != 'e' && *last != 'E';
   }
   const std::string_view text(at, static_cast<std::size_t>(last - at));
@@ -99,12 +102,13 @@ const char* value_end(const char* at, const char* end, int depth) {
   if (*at == '"') return text_end(at, end);
   if (*at == '{') return object_end(at, end, depth + 1);
   if (*at == '[') return list_end(at, end, depth + 1);
+  if (is_of_number(*at)) return number_end(at, end);
   for (const std::string_view word : {"true", "false", "null"}) {
     if (std::string_view(at, static_cast<std::size_t>(end - at)).starts_with(word)) {
       return at + word.size();
     }
   }
-  return number_end(at, end);
+  return nullptr;
 }
 
 }  // namespace

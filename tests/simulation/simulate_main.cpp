@@ -1,18 +1,20 @@
-// Many schedules of the simulated cluster: `selfheal_simulate --schedules N --seed S`, on as many
-// threads as the machine has cores, or `--jobs J`. Every twentieth seed runs twice and must give
-// the same digest. Prints the seed first, and of each finding the command that shows it again. Exit
-// 1 on any finding.
+// Many schedules of the simulated cluster, long or short ones: see usage. Every twentieth seed runs
+// twice and must give the same digest. Prints the seed first, and of each finding the command that
+// shows it again.
 #include <malloc.h>
 #include <time.h>
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <iomanip>
 #include <iostream>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -20,26 +22,72 @@
 
 namespace {
 
+using selfheal::simulation::ScheduleShape;
 using selfheal::simulation::SimulationReport;
+
+constexpr std::string_view usage =
+    "Usage: selfheal_simulate [--seed S] [--schedules N] [--minutes M] [--jobs J] [--short]\n"
+    "  --seed S       the first seed; the others follow it (default 1)\n"
+    "  --schedules N  how many (default 100)\n"
+    "  --minutes M    end after so long, however many have run by then\n"
+    "  --jobs J       threads (default: one a core)\n"
+    "  --short        short schedules: about one incident each, with faults around it\n"
+    "Exit 0 without findings, 1 with any, 2 for arguments that are not understood.\n";
 
 struct Options {
   std::uint64_t seed = 1;
   std::uint64_t schedules = 100;
   double minutes = 0;  // 0: no limit
   unsigned jobs = std::max(1U, std::thread::hardware_concurrency());
+  bool are_short = false;
+  bool help = false;
+
+  const ScheduleShape& shape() const {
+    return are_short ? selfheal::simulation::short_schedule : selfheal::simulation::long_schedule;
+  }
 };
 
-Options options_of(int argc, char** argv) {
+// Of an argument that is a number as a whole.
+template <typename Number>
+bool read_number(std::string_view text, Number& number) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), number);
+  return read.ec == std::errc() && read.ptr == text.data() + text.size();
+}
+
+// Nothing: an argument is not understood, and has been named.
+std::optional<Options> options_of(int argc, char** argv) {
   Options options;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i];
-    if (name == "--seed") options.seed = std::strtoull(argv[i + 1], nullptr, 10);
-    if (name == "--schedules") options.schedules = std::strtoull(argv[i + 1], nullptr, 10);
-    if (name == "--minutes") options.minutes = std::strtod(argv[i + 1], nullptr);
-    if (name == "--jobs") {
-      options.jobs = std::max(1U, static_cast<unsigned>(std::strtoul(argv[i + 1], nullptr, 10)));
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    const std::string_view value = i + 1 < argc ? argv[i + 1] : "";
+    bool understood = true;
+    if (name == "--short") {
+      options.are_short = true;
+      continue;
     }
+    if (name == "--help" || name == "-h") {
+      options.help = true;
+      continue;
+    }
+    if (name == "--seed") {
+      understood = read_number(value, options.seed);
+    } else if (name == "--schedules") {
+      understood = read_number(value, options.schedules);
+    } else if (name == "--minutes") {
+      understood = read_number(value, options.minutes);
+    } else if (name == "--jobs") {
+      understood = read_number(value, options.jobs);
+    } else {
+      std::cerr << "selfheal_simulate: unknown argument '" << name << "'; try --help" << std::endl;
+      return std::nullopt;
+    }
+    if (!understood) {
+      std::cerr << "selfheal_simulate: " << name << " needs a number" << std::endl;
+      return std::nullopt;
+    }
+    ++i;
   }
+  options.jobs = std::max(1U, options.jobs);
   return options;
 }
 
@@ -61,9 +109,10 @@ class Run {
       const bool late = options_.minutes > 0 && took.count() > options_.minutes * 60;
       if (taken >= options_.schedules || late || bad_ >= bad_max) return;
       const std::uint64_t seed = options_.seed + taken;
-      SimulationReport report = selfheal::simulation::simulate(seed);
+      SimulationReport report = selfheal::simulation::simulate(seed, options_.shape());
       // A hidden clock, thread or hash order would show as another digest.
-      if (taken % 20 == 0 && selfheal::simulation::simulate(seed).digest != report.digest) {
+      if (taken % 20 == 0 &&
+          selfheal::simulation::simulate(seed, options_.shape()).digest != report.digest) {
         report.findings.push_back("the second run of this seed decided something else");
       }
       add(seed, report);
@@ -73,17 +122,19 @@ class Run {
   bool finish() const {
     const double cpu_ms =
         cpu_seconds() * 1000 / static_cast<double>(std::max<std::uint64_t>(1, done_));
-    std::cout << done_ << " schedules, " << bad_ << " with findings; " << sum_.incidents
-              << " incidents, " << sum_.decisions << " decisions, " << sum_.effects << " effects, "
-              << sum_.in_doubt << " in doubt (" << sum_.doubts_ended << " ended by a person), "
-              << sum_.claims << " claims, " << sum_.crashes << " crashes, " << sum_.rewritten
-              << " rewritten journals refused, " << sum_.zombie_appends
-              << " appends by replaced owners ignored, " << sum_.poisoned << " poisonous records, "
-              << sum_.failed_cuts << " failed cuts, " << sum_.locks << " locks, " << sum_.lock_waits
-              << " waits for one, " << sum_.disks_lost << " lost disks, " << sum_.snapshots_written
-              << " snapshots, " << sum_.snapshots_restored << " restored from, "
-              << sum_.snapshots_refused << " refused, " << sum_.orders
-              << " orders to claim; digest " << std::hex << sum_.digest << std::dec << "\n"
+    std::cout << done_ << " schedules (" << (options_.are_short ? done_ : 0) << " of them short), "
+              << bad_ << " with findings; " << sum_.incidents << " incidents, " << sum_.decisions
+              << " decisions, " << sum_.effects << " effects (" << sum_.effects_among_faults
+              << " while faults went on), " << sum_.in_doubt << " in doubt (" << sum_.doubts_ended
+              << " ended by a person), " << sum_.claims << " claims, " << sum_.crashes
+              << " crashes, " << sum_.rewritten << " rewritten journals refused, "
+              << sum_.zombie_appends << " appends by replaced owners ignored, " << sum_.poisoned
+              << " poisonous records, " << sum_.failed_cuts << " failed cuts, " << sum_.locks
+              << " locks, " << sum_.lock_waits << " waits for one, " << sum_.disks_lost
+              << " lost disks, " << sum_.snapshots_written << " snapshots, "
+              << sum_.snapshots_restored << " restored from, " << sum_.snapshots_refused
+              << " refused, " << sum_.orders << " orders to claim; digest " << std::hex
+              << sum_.digest << std::dec << "\n"
               << std::fixed << std::setprecision(2) << cpu_ms << " ms CPU a schedule, "
               << options_.jobs << " jobs" << std::endl;
     return bad_ == 0;
@@ -103,7 +154,8 @@ class Run {
     for (const std::string& finding : report.findings) {
       std::cout << "  " << finding.substr(0, 3000) << "\n";
     }
-    std::cout << "  again: selfheal_simulate --seed " << seed << " --schedules 1" << std::endl;
+    std::cout << "  again: selfheal_simulate --seed " << seed << " --schedules 1"
+              << (options_.are_short ? " --short" : "") << std::endl;
   }
 
   const Options options_;
@@ -118,12 +170,19 @@ class Run {
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::optional<Options> understood = options_of(argc, argv);
+  if (!understood) return 2;
+  const Options& options = *understood;
+  if (options.help) {
+    std::cout << usage;
+    return 0;
+  }
   // A schedule's memory is wanted again at once by the next one: handing it back costs more.
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_MMAP_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 16 << 20);
-  const Options options = options_of(argc, argv);
-  std::cout << "seed " << options.seed << ", " << options.schedules << " schedules" << std::endl;
+  std::cout << "seed " << options.seed << ", " << options.schedules
+            << (options.are_short ? " short schedules" : " schedules") << std::endl;
   Run run(options);
   std::vector<std::thread> threads;
   // One job needs no thread: as long as there is only one, locks and shared pointers cost less.

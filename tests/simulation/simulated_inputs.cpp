@@ -17,7 +17,7 @@ void SimulatedInputs::append_signal(const std::string& service, const std::strin
 }
 
 void SimulatedInputs::probe_services() {
-  for (int i = 0; i < 4; ++i) {
+  for (std::uint64_t i = 0; i < services_; ++i) {
     const std::string service = "service-" + std::to_string(i);
     append_signal(service, std::string(R"("type":"metric","metric":"up","value":)") +
                                (world_.target.is_ill(service) ? "0," : "1,"));

@@ -9,9 +9,11 @@ namespace selfheal::simulation {
 
 class SimulatedInputs {
  public:
-  explicit SimulatedInputs(SharedWorld& world) : world_(world) {}
+  // `services`: how many of those configured send and fall ill.
+  SimulatedInputs(SharedWorld& world, std::uint64_t services)
+      : world_(world), services_(services) {}
 
-  std::string any_service() { return "service-" + std::to_string(world_.dice.below(4)); }
+  std::string any_service() { return "service-" + std::to_string(world_.dice.below(services_)); }
   // What a probe of each service says now.
   void probe_services();
   void report_failure();
@@ -24,6 +26,7 @@ class SimulatedInputs {
   void append_signal(const std::string& service, const std::string& more);
 
   SharedWorld& world_;
+  const std::uint64_t services_;
   std::size_t poison_made_ = 0;
 };
 

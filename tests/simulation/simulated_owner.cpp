@@ -117,7 +117,7 @@ bool SimulatedOwner::claim() {
     JournalRecord record;
     record.shard = shard_;
     const Chain& chain = walk_->chain();
-    if (!ordered_ && !is_owner_in_chain()) return follow();
+    if (!is_owner_in_chain() && !wants_to_claim()) return follow();
     if (is_owner_in_chain() && chain.settings != world_.settings) {
       record.kind = JournalKind::config;
       record.epoch = chain.epoch;
@@ -177,6 +177,10 @@ bool SimulatedOwner::claim() {
   if (walk_->chain().settings != world_.settings) return true;
   go_live();
   return true;
+}
+
+bool SimulatedOwner::wants_to_claim() {
+  return ordered_ && (world_.claims >= 1 || world_.dice.chance(world_.claims));
 }
 
 bool SimulatedOwner::is_owner_in_chain() const {

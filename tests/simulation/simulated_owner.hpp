@@ -37,12 +37,9 @@ class Dice {
 
 // What the machines share.
 struct SharedWorld {
-  explicit SharedWorld(std::uint64_t seed)
-      : dice(seed),
-        log(MemoryLog::Delivery::queued),
-        partitions(1 + static_cast<std::int64_t>(dice.below(2))) {}
-  SharedWorld(std::uint64_t seed, std::int64_t wanted_partitions)
-      : dice(seed), log(MemoryLog::Delivery::queued), partitions(wanted_partitions) {}
+  // Two partitions once in `sides` throws, else one.
+  SharedWorld(std::uint64_t seed, std::uint64_t sides)
+      : dice(seed), log(MemoryLog::Delivery::queued), partitions(dice.below(sides) == 1 ? 2 : 1) {}
   // Where the signals of a shard end; 0 for the fleet's shard, which takes none.
   Offset signals_end(std::int64_t shard) {
     if (topics.is_fleet(shard)) return 0;
@@ -62,6 +59,7 @@ struct SharedWorld {
   double shim_dies = 0.02;
   double misrouted = 0;   // how often a signal comes to any partition instead of its own
   double reads_late = 0;  // how often an owner goes on without having looked at the journal
+  double claims = 1;      // how often an owner that may claim does, instead of following on
   PoisonRecords poison;
   SimulatedSnapshots snapshots;
   DecodeSignals decode = [decoder = std::make_shared<SignalDecoder>()](const RecordView& record,
@@ -102,6 +100,7 @@ class SimulatedOwner {
   bool snapshot();
   void point_to_snapshot(const PendingRecord& committed);
   bool claim();
+  bool wants_to_claim();
   bool is_owner_in_chain() const;
   bool follow();
   void go_live();

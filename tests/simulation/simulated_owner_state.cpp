@@ -59,10 +59,11 @@ bool SimulatedOwner::snapshot() {
   }
   // Due by the records that a restore would have to decide again, and one of each state: what was
   // saved before this incarnation is as good as any.
-  constexpr std::int64_t records_min = 25;
   const Chain& chain = window_->committed();
-  if (chain.seq - chain.snapshot_seq < records_min || snapshot_next_ == saved_next_) return false;
-  if (written_ || !dice.chance(0.1)) return false;
+  if (chain.seq - chain.snapshot_seq < world_.snapshots.records_min ||
+      snapshot_next_ == saved_next_)
+    return false;
+  if (written_ || !dice.chance(world_.snapshots.chance)) return false;
   snapshot_next_ = saved_next_;
   ChunkFate fate = dice.chance(0.2) ? ChunkFate::twice : ChunkFate::stored;
   if (dice.chance(0.2)) fate = dice.chance(0.5) ? ChunkFate::spoilt : ChunkFate::lost;

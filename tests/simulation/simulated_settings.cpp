@@ -1,5 +1,7 @@
 #include "tests/simulation/simulated_settings.hpp"
 
+#include <array>
+
 namespace selfheal::simulation {
 namespace {
 
@@ -69,6 +71,20 @@ Settings settings_for(Dice& dice, bool once_only) {
   settings.keys = {{"journal", "shard", journal_key().public_hex},
                    {"person", "operator", person_key().public_hex}};
   return settings;
+}
+
+const std::string& shared_settings(std::uint64_t number, bool once_only) {
+  struct Kept {
+    std::uint64_t number = 0;
+    std::string text;  // empty: none yet
+  };
+  thread_local std::array<Kept, 2> all_kept;
+  Kept& kept = all_kept[once_only ? 1 : 0];
+  if (kept.text.empty() || kept.number != number) {
+    Dice dice(number);
+    kept = {number, settings_text(settings_for(dice, once_only))};
+  }
+  return kept.text;
 }
 
 }  // namespace selfheal::simulation

@@ -13,5 +13,7 @@ const SigningKey& person_key();
 // Drawn: modes, limits and playbooks differ from schedule to schedule. `once_only`: what the shim
 // leaves behind when it dies is never repeated, so that people have to end doubts.
 Settings settings_for(Dice& dice, bool once_only);
+// The text of those that `number` draws. Kept by each thread until it asks for others.
+const std::string& shared_settings(std::uint64_t number, bool once_only);
 
 }  // namespace selfheal::simulation

@@ -72,8 +72,10 @@ struct SnapshotCounts {
 };
 
 struct SimulatedSnapshots {
-  bool is_on = false;            // in schedules without them nobody draws for them either
-  std::set<std::string> spoilt;  // ids of those that must be refused
+  bool is_on = false;             // in schedules without them nobody draws for them either
+  std::int64_t records_min = 25;  // that a restore would decide again: then one is due
+  double chance = 0.1;            // that an owner whose snapshot is due writes it now
+  std::set<std::string> spoilt;   // ids of those that must be refused
   // By shard, the records whose state some snapshot has: the audit need not keep the others.
   std::map<std::int64_t, std::set<std::int64_t>> seqs;
   SnapshotCounts counts;

@@ -19,27 +19,34 @@ bool is_open_run(std::string_view key) {
 
 class Cluster {
  public:
-  explicit Cluster(std::uint64_t seed) : world_(seed), doubtful_(seed % 7 == 3) {
+  Cluster(std::uint64_t seed, const ScheduleShape& shape)
+      : shape_(shape), world_(seed, shape.partition_sides), doubtful_(seed % 7 == 3) {
     world_.now_ms = begin_ms;
     world_.topics = topic_names("sim", world_.partitions);
     world_.public_key = journal_key().public_hex;
     world_.secret_key = journal_key().secret_hex;
-    world_.settings = settings_text(settings_for(world_.dice, doubtful_));
+    world_.settings = shape.settings_shared > 1
+                          ? shared_settings(seed / shape.settings_shared, doubtful_)
+                          : settings_text(settings_for(world_.dice, doubtful_));
     if (doubtful_) world_.shim_dies = 0.9;
     world_.snapshots.is_on = seed % 3 == 1;  // as with doubts
+    world_.snapshots.records_min = shape.snapshot_records;
+    world_.snapshots.chance = shape.snapshot;
     world_.log.set_time_ms(world_.now_ms);
     static_cast<void>(
         world_.log.create_topics(topic_specs("sim", static_cast<std::int32_t>(world_.partitions))));
     // Swarm: each schedule draws how hostile it is.
-    lost_ = world_.dice.chance(0.5) ? 0.02 : 0;
-    refused_ = world_.dice.chance(0.5) ? 0.02 : 0;
-    repeated_ = world_.dice.chance(0.5) ? 0.05 : 0;
-    crash_ = world_.dice.chance(0.8) ? 0.01 : 0;
-    pause_ = world_.dice.chance(0.6) ? 0.004 : 0;
+    lost_ = world_.dice.chance(0.5) ? shape.lost_ack : 0;
+    refused_ = world_.dice.chance(0.5) ? shape.refused : 0;
+    repeated_ = world_.dice.chance(0.5) ? shape.repeated : 0;
+    crash_ = world_.dice.chance(0.8) ? shape.crash : 0;
+    pause_ = world_.dice.chance(0.6) ? shape.pause : 0;
     world_.misrouted = world_.dice.chance(0.5) ? 0.3 : 0;
-    two_owners_ = world_.dice.chance(0.5);
+    two_owners_ = world_.dice.chance(shape.two_owners);
+    // Where two compete without a placement, they take their shards from each other all the time.
+    if (two_owners_) world_.claims = shape.claims;
     world_.reads_late = world_.dice.chance(0.5) ? 0.3 : 0;
-    poison_ = world_.dice.chance(0.2) ? 0.01 : 0;
+    poison_ = world_.dice.chance(0.2) ? shape.poison : 0;
     for (int machine = 0; machine < machine_count; ++machine) {
       disks_.push_back(std::make_unique<SimulatedDisk>());
       const bool skewed = world_.dice.chance(0.3);
@@ -71,18 +78,35 @@ class Cluster {
     });
   }
 
-  void run_with_faults(int steps) {
+  // Trouble that is there before anybody looks, so that its incidents fall among the faults.
+  void begin_in_trouble() {
+    for (int i = 0; i < shape_.first_troubles; ++i) {
+      if (world_.dice.chance(0.5)) {
+        inputs_.report_failure();
+        continue;
+      }
+      world_.target.fall_ill(inputs_.any_service());
+      inputs_.probe_services();
+      pass_time(5000);
+      inputs_.probe_services();
+    }
+  }
+
+  void run_with_faults() {
+    begin_in_trouble();
     faults_ = true;
-    for (int i = 0; i < steps; ++i) {
+    for (int i = 0; i < shape_.fault_steps; ++i) {
       disturb();
       one_step();
     }
+    report_.effects_among_faults = effects_so_far();
   }
 
   // Faults stop; one machine stays. Everything has to come to rest within a bounded time.
   void converge() {
     faults_ = false;
     two_owners_ = false;
+    world_.claims = 1;
     world_.reads_late = 0;
     if (doubtful_) world_.shim_dies = 0;
     for (int& paused : paused_) paused = 0;
@@ -90,14 +114,18 @@ class Cluster {
     constexpr int rounds_max = 4000;
     for (int round = 0; round < rounds_max; ++round) {
       // Late, when there is much to lose: what comes out of the snapshots is then audited.
-      if (round == 12 && world_.snapshots.is_on && world_.dice.chance(0.5)) lose_disk(0);
-      for (int i = 0; i < 30; ++i) one_step();
-      pass_time(900);
-      if (round % 2 == 0) inputs_.probe_services();
+      if (round == shape_.lost_disk_round && world_.snapshots.is_on && world_.dice.chance(0.5))
+        lose_disk(0);
+      for (int i = 0; i < shape_.steps_per_round; ++i) one_step();
+      pass_time(shape_.round_ms);
+      if (round % shape_.rounds_per_probe == 0) inputs_.probe_services();
       // A doubt has no other end than an answer.
-      if (round % 10 == 5) people_.answer(SimulatedPeople::Asked::doubts);
+      if (round % shape_.rounds_per_answer == shape_.rounds_per_answer / 2) {
+        people_.answer(SimulatedPeople::Asked::doubts);
+      }
       // Some time of healthy probes ends whatever was still being verified.
-      if (round >= 20 && round % 10 == 0 && comes_to_rest()) return;
+      const bool looks = round >= shape_.rounds_min && round % shape_.rounds_per_look == 0;
+      if (looks && comes_to_rest()) return;
     }
     std::string why =
         "10: the cluster never comes to rest; on its way: " + std::to_string(world_.log.pending());
@@ -117,7 +145,7 @@ class Cluster {
   // Some time after everything has come to rest, a journal loses its last records, as after an
   // election of a broker that had not seen them. State saved on them must not be gone on from.
   void lose_tail() {
-    if (!report_.findings.empty() || !world_.dice.chance(0.1)) return;
+    if (!report_.findings.empty() || !world_.dice.chance(shape_.lost_tail)) return;
     const std::size_t shard = world_.dice.below(owners_per_machine());
     SimulatedOwner& owner = *owners_[shard];
     if (!owner.is_live()) return;
@@ -228,28 +256,35 @@ class Cluster {
 
   void disturb() {
     Dice& dice = world_.dice;
-    if (dice.chance(0.10)) pass_time(400);
-    if (dice.chance(0.01)) pass_time(20000);
-    if (dice.chance(0.02)) world_.target.fall_ill(inputs_.any_service());
-    if (dice.chance(0.12)) inputs_.probe_services();
-    if (dice.chance(0.01)) people_.answer(SimulatedPeople::Asked::everything);
-    if (doubtful_ && dice.chance(0.05)) people_.answer(SimulatedPeople::Asked::everything);
-    if (dice.chance(0.02)) inputs_.report_failure();
-    if (dice.chance(0.005)) inputs_.append_nonsense();
+    if (dice.chance(shape_.short_wait)) pass_time(shape_.short_wait_ms);
+    if (dice.chance(shape_.long_wait)) pass_time(20000);
+    if (dice.chance(shape_.illness)) world_.target.fall_ill(inputs_.any_service());
+    if (dice.chance(shape_.probe)) inputs_.probe_services();
+    if (dice.chance(shape_.answer)) people_.answer(SimulatedPeople::Asked::everything);
+    if (doubtful_ && dice.chance(shape_.answer_to_doubts)) {
+      people_.answer(SimulatedPeople::Asked::everything);
+    }
+    if (dice.chance(shape_.failure)) inputs_.report_failure();
+    if (dice.chance(shape_.nonsense)) inputs_.append_nonsense();
     if (dice.chance(poison_)) inputs_.append_poison();
-    if (world_.snapshots.is_on && dice.chance(0.005)) lose_disk(dice.below(machine_count));
+    if (world_.snapshots.is_on && dice.chance(shape_.lost_disk)) {
+      lose_disk(dice.below(machine_count));
+    }
     for (std::size_t i = 0; i < owners_.size(); ++i) {
       if (dice.chance(crash_)) {
         owners_[i]->crash();
         ++report_.crashes;
       }
-      if (dice.chance(pause_)) paused_[i] = 20 + static_cast<int>(dice.below(300));
+      if (dice.chance(pause_)) {
+        paused_[i] =
+            shape_.pause_steps_min + static_cast<int>(dice.below(shape_.pause_steps_drawn));
+      }
     }
   }
 
   void one_step() {
     Dice& dice = world_.dice;
-    if (dice.chance(0.6)) {
+    if (dice.chance(shape_.delivery)) {
       const std::vector<TopicPartition> pending = world_.log.pending_partitions();
       if (!pending.empty()) world_.log.deliver_next(pending[dice.below(pending.size())]);
     }
@@ -269,8 +304,7 @@ class Cluster {
 
   // Works off what is on its way, without anything new.
   bool comes_to_rest() {
-    constexpr int steps_max = 600;
-    for (int i = 0; i < steps_max; ++i) {
+    for (int i = 0; i < shape_.look_steps_max; ++i) {
       one_step();
       if (i % 20 == 0 && everyone_idle()) return true;
     }
@@ -301,6 +335,7 @@ class Cluster {
     return open;
   }
 
+  const ScheduleShape& shape_;
   SharedWorld world_;
   std::vector<std::unique_ptr<SimulatedDisk>> disks_;
   std::vector<std::unique_ptr<SimulatedOwner>> owners_;
@@ -308,7 +343,7 @@ class Cluster {
   std::vector<std::unique_ptr<SimulatedPlacement>> placements_;  // by machine; or none
   std::vector<int> paused_;
   SimulationReport report_;
-  SimulatedInputs inputs_{world_};
+  SimulatedInputs inputs_{world_, shape_.services};
   SimulatedPeople people_{world_};
   ClusterAudit audit_{world_, owners_, report_};
   const bool doubtful_;  // by the seed alone: other schedules draw as if it were not there
@@ -324,9 +359,9 @@ class Cluster {
 
 }  // namespace
 
-SimulationReport simulate(std::uint64_t seed) {
-  Cluster cluster(seed);
-  cluster.run_with_faults(350);
+SimulationReport simulate(std::uint64_t seed, const ScheduleShape& shape) {
+  Cluster cluster(seed, shape);
+  cluster.run_with_faults();
   cluster.converge();
   cluster.audit();
   cluster.lose_tail();
@@ -338,6 +373,7 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   claims += other.claims;
   crashes += other.crashes;
   effects += other.effects;
+  effects_among_faults += other.effects_among_faults;
   in_doubt += other.in_doubt;
   doubts_ended += other.doubts_ended;
   incidents += other.incidents;

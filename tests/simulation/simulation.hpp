@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/simulation/schedule_shape.hpp"
+
 namespace selfheal::simulation {
 
 struct SimulationReport {
@@ -15,6 +17,7 @@ struct SimulationReport {
   std::int64_t claims = 0;
   std::int64_t crashes = 0;
   std::int64_t effects = 0;
+  std::int64_t effects_among_faults = 0;  // the others while everything came to rest
   std::int64_t in_doubt = 0;
   std::int64_t doubts_ended = 0;  // by a person
   std::int64_t incidents = 0;
@@ -36,6 +39,6 @@ struct SimulationReport {
   SimulationReport& operator+=(const SimulationReport& other);
 };
 
-SimulationReport simulate(std::uint64_t seed);
+SimulationReport simulate(std::uint64_t seed, const ScheduleShape& shape = long_schedule);
 
 }  // namespace selfheal::simulation

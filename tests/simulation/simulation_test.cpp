@@ -70,5 +70,26 @@ TEST(Coverage, EveryFaultIsMet) {
   EXPECT_GE(sum.failed_cuts, 2 * sum.poisoned);
 }
 
+// Short ones are too many to be looked at one by one: together they have to meet the same.
+TEST(Coverage, EveryFaultIsMetByShortSchedules) {
+  SimulationReport sum;
+  constexpr std::uint64_t schedules = 300;
+  for (std::uint64_t seed = 1; seed <= schedules; ++seed) {
+    const SimulationReport report = simulate(seed, short_schedule);
+    for (const std::string& finding : report.findings) ADD_FAILURE() << seed << ": " << finding;
+    sum += report;
+  }
+  EXPECT_GT(sum.crashes, 0);
+  EXPECT_GT(sum.effects_among_faults, 0);
+  EXPECT_GT(sum.rewritten, 0);
+  EXPECT_GT(sum.zombie_appends, 0);
+  EXPECT_GT(sum.poisoned, 0);
+  EXPECT_GT(sum.doubts_ended, 0);
+  EXPECT_GT(sum.orders, 0);
+  EXPECT_GT(sum.disks_lost, 0);
+  EXPECT_GT(sum.snapshots_restored, 0);
+  EXPECT_GT(sum.snapshots_refused, 0);
+}
+
 }  // namespace
 }  // namespace selfheal::simulation
