@@ -51,7 +51,7 @@ struct Environment {
   std::vector<std::string> shard_keys;
   // Snapshots on the bus, for a machine whose disk is empty; not where the bus is on this disk.
   bool snapshots = false;
-  DurationMs snapshot_interval_ms = 6 * 3600 * 1000;
+  DurationMs snapshot_interval_ms = 6 * one_hour_ms;
   std::int64_t snapshot_records = 200'000;  // of the journal, since the last one
   DurationMs snapshot_look_ms = 5000;       // how often it is looked whether one is due
   std::int64_t cut_budget_us = 1000;

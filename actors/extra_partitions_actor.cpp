@@ -18,7 +18,7 @@ constexpr std::chrono::seconds look_interval{10};
 constexpr std::chrono::seconds idle_look_interval{1};
 constexpr std::chrono::milliseconds retry_after{500};
 // Of a forward's signals; the envelope and its escapes come on top.
-constexpr std::size_t body_bytes_max = 256 * 1024;
+constexpr std::size_t body_bytes_max = std::size_t{256} * 1024;
 constexpr std::size_t forwards_max = 256;
 
 // One process drains them: the owner of the first shard.

@@ -13,7 +13,7 @@ PublishEnd refused(const Error& error) {
 }
 
 Result<std::int32_t> partitions_of(const Environment& environment, const std::string& topic) {
-  const Result<std::int32_t> partitions = environment.log->partitions(topic);
+  Result<std::int32_t> partitions = environment.log->partitions(topic);
   const bool is_missing = !partitions && partitions.error().code == ErrorCode::not_found;
   if (!is_missing || !environment.alone) return partitions;
   const Result<void> made = environment.log->create_topics({{.name = topic}});

@@ -171,7 +171,7 @@ Result<void> read_history(const Environment& environment, const Chain& until,
   // The heads prove every record at once, which each signature would prove by itself.
   JournalWalk walk(*environment.log, environment.topics, until.shard, environment.make_decoder(),
                    {.fold = false, .signatures = Signatures::verified_before});
-  const Result<void> read = walk.read_to(until.journal_next, visit);
+  Result<void> read = walk.read_to(until.journal_next, visit);
   if (!read) return read;
   if (walk.chain().head != until.head) {
     return Error{ErrorCode::corrupt,

@@ -177,7 +177,7 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
       settings_changed_ = true;
     }
     if (record.kind == JournalKind::batch) {
-      const Result<void> decided = decide_again(before, record, walked);
+      Result<void> decided = decide_again(before, record, walked);
       if (!decided) return decided;
     }
   }
@@ -186,7 +186,7 @@ Result<void> JournalWalk::take_one(const RecordView& read, const Visit& visit) {
 
 Result<void> JournalWalk::take(const RecordBatch& batch, const Visit& visit) {
   for (const RecordView& read : batch.records) {
-    const Result<void> taken = take_one(read, visit);
+    Result<void> taken = take_one(read, visit);
     if (taken) continue;
     last_record_hash_ = to_hex(sha256(read.value));
     return taken;
@@ -237,14 +237,14 @@ Result<void> check_saved_position(Log& log, const TopicNames& topics, const Save
   }
   if (range->begin > saved.last_offset) return {};  // expired, and the next record is there
   std::string hash;
-  const Result<void> read =
-      read_range(log, where, {saved.last_offset, saved.last_offset + 1},
-                 [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
-                   for (const RecordView& record : batch.records) {
-                     if (record.offset == saved.last_offset) hash = to_hex(sha256(record.value));
-                   }
-                   return {};
-                 });
+  Result<void> read = read_range(log, where, {saved.last_offset, saved.last_offset + 1},
+                                 [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
+                                   for (const RecordView& record : batch.records) {
+                                     if (record.offset == saved.last_offset)
+                                       hash = to_hex(sha256(record.value));
+                                   }
+                                   return {};
+                                 });
   if (!read) return read;
   if (hash != saved.last_record_hash) {
     return Error{ErrorCode::corrupt, place + " was rewritten: offset " +

@@ -135,7 +135,7 @@ struct Metrics::Families {
   Gauge& auto_approved_24h =
       gauge("auto_approved_24h", "Approvals without a person within the last 24 hours.").Add({});
 
-  Window proposals_minute{60 * 1000};
+  Window proposals_minute{one_minute_ms};
   Window auto_day{one_day_ms};
   Window person_day{one_day_ms};
   Window recovered_day{one_day_ms};

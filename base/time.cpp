@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 
 namespace selfheal {
@@ -136,7 +137,7 @@ Result<DurationMs> parse_duration(std::string_view text) {
   if (unit == "h") unit_ms = static_cast<double>(one_hour_ms);
   if (unit == "d") unit_ms = static_cast<double>(one_day_ms);
   if (unit_ms == 0 || number * unit_ms > longest_ms) return bad();
-  return static_cast<DurationMs>(number * unit_ms + 0.5);
+  return static_cast<DurationMs>(std::llround(number * unit_ms));
 }
 
 std::string format_duration(DurationMs duration_ms) {

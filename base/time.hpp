@@ -14,6 +14,7 @@ using TimeMs = std::int64_t;
 using DurationMs = std::int64_t;
 
 constexpr DurationMs one_second_ms = 1000;
+constexpr DurationMs one_minute_ms = 60 * one_second_ms;
 constexpr DurationMs one_hour_ms = 3600 * one_second_ms;
 constexpr DurationMs one_day_ms = 24 * one_hour_ms;
 

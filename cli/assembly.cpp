@@ -52,7 +52,9 @@ std::function<void(const char*)> failpoints() {
   const int how = std::getenv("SELFHEAL_FAILPOINT_CRASH") != nullptr ? SIGABRT : SIGKILL;
   return [name, left, hangs, how](const char* point) {
     if (name != point || --*left != 0) return;
-    while (hangs) pause();
+    if (hangs) {
+      for (;;) pause();
+    }
     raise(how);
   };
 }

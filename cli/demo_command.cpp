@@ -39,7 +39,7 @@ Result<std::vector<Scenario>> chosen(const std::vector<std::string>& names) {
 
 Result<void> start(DemoWorld& world, DemoTeller& teller) {
   teller.title("Everything runs on this machine, in " + world.places().folder);
-  const Result<void> patients = world.start_patients(teller);
+  Result<void> patients = world.start_patients(teller);
   if (!patients) return patients;
   std::string text;
   for (const auto& [name, port] : world.places().ports) {

@@ -200,7 +200,7 @@ class HttpTarget : public Target {
       }
       const Result<std::string> frame = encode_frame(batch.signals);
       if (!frame) return frame.error();
-      const Result<Stored> stored = post(*frame, "application/octet-stream");
+      Result<Stored> stored = post(*frame, "application/octet-stream");
       if (!stored) return stored.error();
       all.taken += stored->taken;
     }
@@ -277,14 +277,14 @@ class Sender {
 // Whole lines go out as soon as there are many, or the writer of the pipe pauses.
 Result<void> send_input(Sender& sender) {
   std::string waiting;
-  std::array<char, 64 * 1024> bytes{};
+  std::array<char, std::size_t{64} * 1024> bytes{};
   while (true) {
     pollfd input{STDIN_FILENO, POLLIN, 0};
     const bool silent = poll(&input, 1, waiting.empty() ? -1 : silence_ms) == 0;
     if (silent || waiting.size() >= portion_bytes) {
       const std::size_t end = waiting.rfind('\n');
       if (end != std::string::npos) {
-        const Result<void> sent = sender.send(std::string_view(waiting).substr(0, end + 1));
+        Result<void> sent = sender.send(std::string_view(waiting).substr(0, end + 1));
         if (!sent) return sent;
         waiting.erase(0, end + 1);
       }

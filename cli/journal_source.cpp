@@ -13,7 +13,6 @@ namespace {
 // One exported line: {"shard":…,"offset":…,"append_time_ms":…,"value":"…"}. The value is kept as
 // text, because the signature covers its exact bytes.
 struct ExportedRecord {
-  static constexpr const char* kName = "exported_record";
   std::int64_t shard = 0;
   std::int64_t offset = 0;
   std::int64_t append_time_ms = 0;

@@ -253,7 +253,7 @@ Result<void> serve_patient(const std::string& folder, PatientSettings settings, 
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   settings.process = getpid();
-  const Result<void> saved = save_patient(folder, settings);
+  Result<void> saved = save_patient(folder, settings);
   if (!saved) return saved;
   if (boots) std::this_thread::sleep_for(std::chrono::milliseconds(settings.boot_ms));
 

@@ -96,8 +96,8 @@ std::optional<std::uint32_t> parse_time(std::string_view text) {
   }
   const auto zone = zone_seconds(text.substr(19));
   if (!zone) return std::nullopt;
-  const std::int64_t seconds =
-      days_since_1970(*year, *month, *day) * 86400 + *hour * 3600 + *minute * 60 + *second - *zone;
+  const int of_day = *hour * 3600 + *minute * 60 + *second;
+  const std::int64_t seconds = days_since_1970(*year, *month, *day) * 86400 + of_day - *zone;
   if (seconds < 0 || seconds > UINT32_MAX) return std::nullopt;
   return static_cast<std::uint32_t>(seconds);
 }

@@ -97,7 +97,7 @@ std::optional<std::string> TopicAudit::control_at(std::int64_t shard, Offset off
 
 Result<void> TopicAudit::run() {
   for (std::int64_t shard = 0; shard < source_.shards; ++shard) {
-    const Result<void> done = audit_shard(shard);
+    Result<void> done = audit_shard(shard);
     if (!done) return done.error().within("shard " + std::to_string(shard));
   }
   if (!options_.deep) return {};
@@ -152,7 +152,7 @@ Result<void> TopicAudit::audit_shard(std::int64_t number) {
     const Result<OffsetRange> kept = source_.log->range(source_.topics.control_of(number));
     if (!kept) return kept.error();
     shard.control_kept = *kept;
-    const Result<void> found = find_snapshots(shard, range->end);
+    Result<void> found = find_snapshots(shard, range->end);
     if (!found) return found;
     if (options_.store != nullptr) {
       Result<SavedShard> saved = options_.store->load(number);
@@ -161,7 +161,7 @@ Result<void> TopicAudit::audit_shard(std::int64_t number) {
     }
   }
   JournalWalk walk(*source_.log, source_.topics, number, fresh_decoder(), {.fold = options_.deep});
-  const Result<void> read = walk.read_to(
+  Result<void> read = walk.read_to(
       range->end, [&](const WalkedRecord& walked) { return take(shard, walk, walked); });
   if (!read) return read;
   shard.runs.finish(options_.everything_ended);
@@ -213,7 +213,7 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
   relays_.take(record);
   effects_.take(record);
   if (!source_.topics.is_fleet(shard.number)) shard.approvals.take(record, report_);
-  const Result<void> inputs = take_inputs(shard, record);
+  Result<void> inputs = take_inputs(shard, record);
   if (!inputs) return inputs;
   return compare_state(shard, walk, walked);
 }

@@ -153,7 +153,7 @@ Result<void> restore_public_half(const std::string& directory, const std::string
   if (fs::exists(file, failure)) return {};
   const Result<SecretKey> secret = load_secret(directory, name);
   if (!secret) return secret.error();
-  const Result<void> done = write_new_file(file, pretty(public_part(*secret)), public_mode);
+  Result<void> done = write_new_file(file, pretty(public_part(*secret)), public_mode);
   if (!done && done.error().code != ErrorCode::refused) return done;
   return {};
 }

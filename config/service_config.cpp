@@ -116,7 +116,7 @@ Result<void> read_config_file(const std::string& file, ServiceConfig& config) {
   if (!text) return text.error();
   const Result<YamlNode> node = parse_yaml(*text, file);
   if (!node) return node.error();
-  const Result<void> done = read_yaml_node(*node, file, config);
+  Result<void> done = read_yaml_node(*node, file, config);
   if (!done) return done;
   std::error_code failure;
   make_absolute(config, fs::absolute(file, failure).parent_path());

@@ -88,7 +88,7 @@ struct ClusterConfig {
 
 // State on the bus, for a machine whose disk is empty. Not with the embedded bus, which is on it.
 struct SnapshotConfig {
-  Duration interval{6 * 3600 * 1000};
+  Duration interval{6 * one_hour_ms};
   std::int64_t records = 200'000;
   static constexpr auto fields() {
     return std::tuple{

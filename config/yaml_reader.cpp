@@ -109,7 +109,7 @@ Result<void> add_policy_conditions(const std::string& field_name, const YamlNode
                                        takes_list ? "a list" : "one value");
       }
       const std::size_t first = conditions.size();
-      const Result<void> done = add_policy_conditions(field_name, operand, place, conditions);
+      Result<void> done = add_policy_conditions(field_name, operand, place, conditions);
       if (!done) return done;
       conditions[first].op = op.text;
     }
@@ -225,7 +225,7 @@ Result<void> read_policy_conditions(const YamlNode& node, const Place& place,
     if (std::ranges::find(policy_fields(), key.text) == policy_fields().end()) {
       return unknown_key(key, place, policy_fields());
     }
-    const Result<void> done =
+    Result<void> done =
         add_policy_conditions(key.text, node.items[i], place.inside(key.text), value);
     if (!done) return done;
   }

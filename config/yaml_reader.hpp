@@ -155,7 +155,7 @@ Result<void> read_value(const YamlNode& node, const Place& place, T& value) {
     if (!form) return form.error();
     return read_struct(*form, place, value);
   } else if constexpr (std::is_same_v<T, ChangeWindow>) {
-    const Result<void> zone = check_time_zone(node, place);
+    Result<void> zone = check_time_zone(node, place);
     if (!zone) return zone;
     return read_struct(node, place, value);
   } else if constexpr (std::is_same_v<T, Playbook>) {

@@ -48,6 +48,6 @@ struct ConditionView {
 ConditionView look_at(const Condition& condition, const std::string& service,
                       const ObservedValues& values, TimeMs now_ms, DurationMs age_ms_max);
 
-constexpr DurationMs observed_age_ms_max = 5 * 60 * 1000;
+constexpr DurationMs observed_age_ms_max = 5 * one_minute_ms;
 
 }  // namespace selfheal

@@ -238,7 +238,7 @@ Result<void> validate(const Settings& settings) {
   }
   std::set<std::string> names;
   for (const Playbook& playbook : settings.playbooks) {
-    const Result<void> done = validate_playbook(playbook);
+    Result<void> done = validate_playbook(playbook);
     if (!done) return done;
     if (!names.insert(playbook.name).second) {
       return invalid("playbook '" + playbook.name + "' is given twice");

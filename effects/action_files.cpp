@@ -16,7 +16,7 @@ constexpr const char* lock_name = "lock";
 constexpr const char* result_name = "result";
 constexpr const char* started_name = "started";
 // Far above what is written: a longer file is damage, and must not fill the memory.
-constexpr std::size_t result_bytes_max = 64 * 1024;
+constexpr std::size_t result_bytes_max = std::size_t{64} * 1024;
 constexpr std::size_t fence_bytes_max = 64;
 constexpr mode_t private_file = 0600;
 

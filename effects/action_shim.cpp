@@ -39,7 +39,7 @@ void detach_from_parent() {
 
 Result<std::string> read_order() {
   std::string text;
-  std::array<char, 16 * 1024> chunk;
+  std::array<char, std::size_t{16} * 1024> chunk;
   while (true) {
     const ssize_t count = read(STDIN_FILENO, chunk.data(), chunk.size());
     if (count < 0 && errno == EINTR) continue;

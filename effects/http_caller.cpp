@@ -16,8 +16,8 @@ namespace selfheal {
 namespace {
 
 // Enough for `contains` on any health page; what is kept of it is cut further by the caller.
-constexpr std::size_t body_bytes_max = 1024 * 1024;
-constexpr std::size_t url_bytes_max = 8 * 1024;
+constexpr std::size_t body_bytes_max = std::size_t{1024} * 1024;
+constexpr std::size_t url_bytes_max = std::size_t{8} * 1024;
 
 struct Url {
   std::string origin;  // scheme://host[:port]

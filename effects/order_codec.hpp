@@ -14,7 +14,7 @@ struct ShimOrder {
   std::string secrets_folder;
 };
 
-constexpr std::size_t shim_order_bytes_max = 1024 * 1024;
+constexpr std::size_t shim_order_bytes_max = std::size_t{1024} * 1024;
 
 // An error where a text is not UTF-8: replacing bytes would run something else than was approved.
 Result<std::string> encode_shim_order(const ShimOrder& shim_order);

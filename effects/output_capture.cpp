@@ -7,7 +7,7 @@
 namespace selfheal {
 namespace {
 
-constexpr std::size_t half_bytes = 32 * 1024;
+constexpr std::size_t half_bytes = std::size_t{32} * 1024;
 
 // JSON's replacement of invalid bytes, so that a text reads the same before and after it travels.
 std::string valid_utf8(std::string_view text) {

@@ -24,7 +24,7 @@ Result<void> write_new(const std::string& path, int flags, std::string_view byte
     if (errno == EEXIST) error.code = ErrorCode::refused;
     return error;
   }
-  const Result<void> written = write_all(file.get(), bytes, path);
+  Result<void> written = write_all(file.get(), bytes, path);
   if (!written) return written;
   if (fsync(file.get()) != 0) return system_error("sync " + path);
   return {};
@@ -57,7 +57,7 @@ Result<void> create_private_folder(const std::string& folder) {
   const Error error = system_error("create the folder " + folder);
   const std::size_t slash = folder.find_last_of('/');
   if (errno != ENOENT || slash == std::string::npos || slash == 0) return error;
-  const Result<void> parent = create_private_folder(folder.substr(0, slash));
+  Result<void> parent = create_private_folder(folder.substr(0, slash));
   if (!parent) return parent;
   if (mkdir(folder.c_str(), private_folder) == 0 || errno == EEXIST) return {};
   return system_error("create the folder " + folder);
@@ -110,7 +110,7 @@ Result<void> replace_durably(const std::string& folder, const std::string& name,
   // Callers hold a lock, so one name for the copy aside is enough; an old one is overwritten.
   const std::string path = folder + "/" + name;
   const std::string aside = path + ".new";
-  const Result<void> written = write_new(aside, O_TRUNC, bytes);
+  Result<void> written = write_new(aside, O_TRUNC, bytes);
   if (!written) return written;
   if (rename(aside.c_str(), path.c_str()) != 0) return system_error("rename " + aside);
   return sync_folder(folder);
@@ -118,7 +118,7 @@ Result<void> replace_durably(const std::string& folder, const std::string& name,
 
 Result<void> create_durably(const std::string& folder, const std::string& name,
                             std::string_view bytes) {
-  const Result<void> written = write_new(folder + "/" + name, O_EXCL, bytes);
+  Result<void> written = write_new(folder + "/" + name, O_EXCL, bytes);
   if (!written) return written;
   return sync_folder(folder);
 }

@@ -148,6 +148,7 @@ pid_t spawn(const Program& program, const std::map<std::string, std::string>& en
   const Executable executable =
       find_executable(arguments[0], path == environment.end() ? "" : path->second);
   std::vector<std::string> variables;
+  variables.reserve(environment.size());
   for (const auto& [name, value] : environment) variables.push_back(name + "=" + value);
   pid_t child = -1;
   int failed = executable.code == not_found_code ? ENOENT : EACCES;
@@ -170,7 +171,7 @@ pid_t spawn(const Program& program, const std::map<std::string, std::string>& en
 // Takes one chunk, so that a program that never pauses cannot keep its limit from being looked at.
 // False at the end of the output: nobody holds the other side any more.
 bool drain(int output, OutputCapture& capture) {
-  std::array<char, 16 * 1024> chunk;
+  std::array<char, std::size_t{16} * 1024> chunk;
   const ssize_t count = read(output, chunk.data(), chunk.size());
   if (count > 0) capture.take({chunk.data(), static_cast<std::size_t>(count)});
   return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));

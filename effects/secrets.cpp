@@ -10,7 +10,7 @@
 namespace selfheal {
 namespace {
 
-constexpr std::size_t secret_bytes_max = 64 * 1024;
+constexpr std::size_t secret_bytes_max = std::size_t{64} * 1024;
 // Of a fixed length: the length of a secret is not shown either.
 constexpr std::string_view mask = "***";
 

@@ -31,7 +31,7 @@ using Clock = std::chrono::steady_clock;
 
 // For the end of a process group that ignores the polite signal, and for the disk.
 constexpr std::chrono::seconds grace{5};
-constexpr std::size_t answer_bytes_max = 64 * 1024;
+constexpr std::size_t answer_bytes_max = std::size_t{64} * 1024;
 
 struct Shim {
   pid_t process = -1;
@@ -72,6 +72,7 @@ Result<Shim> start_shim(const std::string& program) {
   // No secret and no value of the step is in argv or environment: others can read both.
   std::vector<std::string> variables = shim_environment();
   std::vector<char*> environment;
+  environment.reserve(variables.size() + 1);
   for (std::string& variable : variables) environment.push_back(variable.data());
   environment.push_back(nullptr);
   const int failed = posix_spawn(&shim.process, path.c_str(), &actions, nullptr, arguments.data(),
@@ -245,7 +246,7 @@ std::string member_file(const std::string& instance) {
 
 Result<void> join_actions(const std::string& actions_folder, const std::string& instance) {
   const std::string members = actions_folder + "/instances";
-  const Result<void> made = create_private_folder(members);
+  Result<void> made = create_private_folder(members);
   if (!made) return made;
   return replace_durably(members, member_file(instance), instance);
 }

@@ -55,7 +55,7 @@ class ChunkWriter {
   Result<void> add(std::string_view key, std::string_view value) {
     const std::size_t size = key.size() + value.size() + 2 * sizeof(std::uint32_t);
     if (chunk_.size() > header_size && chunk_.size() + size > chunk_bytes_max) {
-      const Result<void> sent = send();
+      Result<void> sent = send();
       if (!sent) return sent;
     }
     append_u32(chunk_, static_cast<std::uint32_t>(key.size()));
@@ -93,7 +93,7 @@ class ChunkWriter {
   }
 
   Result<void> send() {
-    if (const Result<void> room = wait_for(in_flight_max - 1); !room) return room;
+    if (Result<void> room = wait_for(in_flight_max - 1); !room) return room;
     hash_ =
         sha256(std::string_view(reinterpret_cast<const char*>(hash_.data()), hash_.size()), chunk_);
     manifest_.bytes += static_cast<std::int64_t>(chunk_.size());
@@ -158,7 +158,7 @@ class ChunkReader {
       std::string_view value;
       if (!take_text(rest, key) || !take_text(rest, value)) return broken("a chunk is cut short");
       if (key.empty()) {
-        const Result<void> head = decode_saved_head(std::string(value), saved_);
+        Result<void> head = decode_saved_head(std::string(value), saved_);
         if (!head) return head;
       } else {
         saved_.pages.emplace_back(key, value);
@@ -303,7 +303,7 @@ Result<SavedShard> read_snapshot(Log& log, const TopicNames& topics, std::int64_
       read_range(log, where, {manifest.first_offset, manifest.end_offset},
                  [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
                    for (const RecordView& record : batch.records) {
-                     const Result<void> taken = reader.take(record.value);
+                     Result<void> taken = reader.take(record.value);
                      if (!taken) return taken;
                    }
                    return {};

@@ -20,7 +20,7 @@
 
 namespace selfheal {
 
-constexpr std::size_t chunk_bytes_max = 512 * 1024;
+constexpr std::size_t chunk_bytes_max = std::size_t{512} * 1024;
 // A restore from a snapshot decides again what came after it: it must be younger than the inputs
 // that their topics keep. A new one is due long before, at a quarter of that.
 constexpr DurationMs inputs_kept_ms = 7 * one_day_ms;

@@ -46,7 +46,7 @@ Result<ClientHandle> make_client(const ClientSettings& settings, const KafkaOpti
 Error kafka_error(int code, const std::string& operation);
 
 // Room in a batch beside value, key and headers.
-constexpr std::size_t kafka_batch_slack_bytes = 64 * 1024;
+constexpr std::size_t kafka_batch_slack_bytes = std::size_t{64} * 1024;
 constexpr std::size_t kafka_message_bytes_max =
     record_bytes_max + record_overhead_bytes_max + kafka_batch_slack_bytes;
 

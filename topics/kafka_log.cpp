@@ -61,7 +61,7 @@ class KafkaLog::Core {
   }
 
   Result<std::int32_t> ask_partitions(const std::string& topic) {
-    const Result<std::int32_t> count = kafka_partitions(admin(), topic, options.request_timeout_ms);
+    Result<std::int32_t> count = kafka_partitions(admin(), topic, options.request_timeout_ms);
     if (count) producer->warm_up(topic);
     const std::lock_guard lock(mutex_);
     if (count) partitions_[topic] = *count;

@@ -42,7 +42,7 @@ struct NewRecord {
 
 constexpr std::size_t record_bytes_max = 1 << 20;
 // At most this many bytes of key and headers together.
-constexpr std::size_t record_overhead_bytes_max = 32 * 1024;
+constexpr std::size_t record_overhead_bytes_max = std::size_t{32} * 1024;
 
 std::size_t overhead_bytes(const NewRecord& record);
 // The value of event_time_header, or empty.

@@ -88,7 +88,7 @@ class SignalBatch {
   void clear();
 
  private:
-  static constexpr std::size_t block_bytes = 64 * 1024;
+  static constexpr std::size_t block_bytes = std::size_t{64} * 1024;
   std::vector<std::unique_ptr<char[]>> blocks_;
   std::vector<std::unique_ptr<char[]>> large_;  // texts longer than a block
   std::size_t block_index_ = 0;

@@ -89,6 +89,8 @@ class MemberReader {
     draft_.suggested_playbooks.clear();
     for (auto element : array) {
       json::value each;
+      // get() is for a result that is given up, though a copy would cost the same.
+      // NOLINTNEXTLINE(performance-move-const-arg)
       if (const error_code code = std::move(element).get(each)) return code;
       std::string_view out;
       if (const error_code code = text(each, out)) return code;

@@ -49,7 +49,7 @@ std::vector<TopicSpec> topic_specs(const std::string& prefix, std::int32_t parti
   TopicSpec presence = plain;
   presence.partitions = 1;
   presence.log_append_time = true;
-  presence.retention_ms = 3600 * 1000;
+  presence.retention_ms = one_hour_ms;
   // A little longer than the inputs, so that each input kept can be decided again from one.
   TopicSpec snapshots = plain;
   snapshots.retention_ms = week_ms + one_day_ms;

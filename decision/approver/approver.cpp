@@ -10,10 +10,10 @@ namespace {
 
 const std::string all_starts = "all";
 // A control message older or newer than this by its own time is a replay or a wrong clock.
-constexpr DurationMs control_age_ms_max = 10 * 60 * 1000;
+constexpr DurationMs control_age_ms_max = 10 * one_minute_ms;
 // Nonces are kept for longer than a message may be old.
 constexpr DurationMs nonce_kept_ms = one_hour_ms;
-constexpr DurationMs start_window_ms = 60 * 1000;
+constexpr DurationMs start_window_ms = one_minute_ms;
 // Held proposals moved in one cut, so that a batch stays within a record; the others stay due.
 constexpr std::size_t moves_per_cut_max = 50;
 

@@ -10,9 +10,7 @@
 namespace selfheal {
 namespace {
 
-constexpr DurationMs hour_ms = 60 * 60 * 1000;
-constexpr DurationMs minute_ms = 60 * 1000;
-constexpr DurationMs answer_age_ms_max = 10 * 60 * 1000;
+constexpr DurationMs answer_age_ms_max = 10 * one_minute_ms;
 
 // What an approval covers, as its documentation says: playbook, service, resource and labels.
 std::string content_hash_of(const Proposal& proposal) {
@@ -98,14 +96,14 @@ void ApprovalAudit::check_policy(const std::string& place, TimeMs now_ms, const 
                                  AuditReport& report) {
   const LimitSettings& limits = settings_.limits;
   std::deque<TimeMs>& proposed = proposed_ms_[proposal.service];
-  forget_before(proposed, now_ms - hour_ms);
+  forget_before(proposed, now_ms - one_hour_ms);
   if (proposal.attempt == 1 && size_of(proposed) > limits.proposals_per_hour_per_service) {
     report.violate(8, place, "approved by policy beyond limits.proposals_per_hour_per_service");
   }
   if (static_cast<std::int64_t>(active_.size()) >= limits.fleet_concurrent) {
     report.violate(8, place, "approved by policy beyond limits.fleet_concurrent");
   }
-  forget_before(begun_ms_, now_ms - minute_ms);
+  forget_before(begun_ms_, now_ms - one_minute_ms);
   if (size_of(begun_ms_) >= limits.fleet_starts_per_minute) {
     report.violate(8, place, "approved by policy beyond limits.fleet_starts_per_minute");
   }

@@ -11,7 +11,7 @@
 namespace selfheal {
 
 // Of a running service: what its last records say may not have reached other topics yet.
-constexpr DurationMs on_its_way_ms = 10 * 1000;
+constexpr DurationMs on_its_way_ms = 10 * one_second_ms;
 
 struct Violation {
   int invariant = 0;

@@ -5,10 +5,9 @@
 namespace selfheal {
 namespace {
 
-constexpr DurationMs minute_ms = 60 * 1000;
 // The least time between the last moment of a start and the end of its lock: both owners may be
 // off the log's clock by a second, and the rest is for what a target still does.
-constexpr DurationMs margin_ms = 5 * 1000;
+constexpr DurationMs margin_ms = 5 * one_second_ms;
 // The first fold version that asks for locks.
 constexpr std::int64_t fold_version_with_locks = 3;
 constexpr std::size_t violations_max = 100;
@@ -56,7 +55,7 @@ void LockAudit::take_grant(const JournalRecord& record, const std::string& place
   if (static_cast<std::int64_t>(held_.size()) >= limits_.fleet_concurrent) {
     violate(place, "more locks are granted than limits.fleet_concurrent allows");
   }
-  std::erase_if(begun_ms_, [&](TimeMs time_ms) { return time_ms <= now_ms - minute_ms; });
+  std::erase_if(begun_ms_, [&](TimeMs time_ms) { return time_ms <= now_ms - one_minute_ms; });
   if (static_cast<std::int64_t>(begun_ms_.size()) >= limits_.fleet_starts_per_minute) {
     violate(place, "more runs begin within a minute than limits.fleet_starts_per_minute allows");
   }

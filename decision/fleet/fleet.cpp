@@ -9,9 +9,9 @@ namespace selfheal {
 namespace {
 
 const std::string all_grants = "all";
-constexpr DurationMs start_window_ms = 60 * 1000;
+constexpr DurationMs start_window_ms = one_minute_ms;
 // A run drops out by itself. One whose shard is gone is dropped a little later.
-constexpr DurationMs give_up_grace_ms = 10 * 1000;
+constexpr DurationMs give_up_grace_ms = 10 * one_second_ms;
 
 std::string control_id(const ControlInput& control) {
   return "control:" + std::to_string(control.offset);
@@ -245,6 +245,7 @@ std::vector<std::string> Fleet::waiters_in_order() const {
   }
   std::sort(order.begin(), order.end());
   std::vector<std::string> ids;
+  ids.reserve(order.size());
   for (auto& [seq, k, action_id] : order) ids.push_back(std::move(action_id));
   return ids;
 }

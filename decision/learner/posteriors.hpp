@@ -22,6 +22,8 @@
 #include <string_view>
 #include <tuple>
 
+#include "base/time.hpp"
+
 namespace selfheal {
 
 // Half-lives. Those in trials do the forgetting when a service changes under us: a rare incident
@@ -49,8 +51,8 @@ inline constexpr double draw_sharpening = 6.0;
 
 // A playbook that failed this often in a row on one arm is out for a time that doubles.
 inline constexpr std::uint32_t floor_failures = 3;
-inline constexpr std::int64_t floor_first_ms = 3'600'000;
-inline constexpr std::int64_t floor_max_ms = 7 * 24 * std::int64_t{3'600'000};
+inline constexpr std::int64_t floor_first_ms = one_hour_ms;
+inline constexpr std::int64_t floor_max_ms = 7 * one_day_ms;
 
 inline constexpr int time_of_day_count = 4;
 inline constexpr int load_count = 3;

@@ -86,6 +86,8 @@ double error_rate_limit(double base) {
 Edge update(ErrorRateRow& row, double ratio) {
   if (ratio != ratio) return Edge::none;
   const double latest = std::clamp(ratio, 0.0, 1.0);
+  // Rounds the one number just below a half up as well. Decisions already taken rest on it.
+  // NOLINTNEXTLINE(bugprone-incorrect-roundings)
   row.recent[row.next & 7u] = static_cast<std::uint16_t>(latest * 65535.0 + 0.5);
   row.next = static_cast<std::uint8_t>((row.next + 1) & 7);
   if (row.filled < 8) ++row.filled;

@@ -9,10 +9,10 @@ namespace selfheal {
 
 // A started step must have ended this long before its lock does: owners' clocks are held to the
 // log's within a second on either side, and what a target still does must be over by then.
-constexpr DurationMs lock_margin_ms = 5 * 1000;
+constexpr DurationMs lock_margin_ms = 5 * one_second_ms;
 // A lock is asked for the whole run, but not for longer than this (or than its next step takes): a
 // run that takes longer asks again.
-constexpr DurationMs lock_hold_ms_max = 15 * 60 * 1000;
+constexpr DurationMs lock_hold_ms_max = 15 * one_minute_ms;
 
 struct RunLock {
   std::string target;

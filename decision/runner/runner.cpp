@@ -7,7 +7,7 @@
 namespace selfheal {
 namespace {
 
-constexpr DurationMs step_backoff_ms_max = 60 * 1000;
+constexpr DurationMs step_backoff_ms_max = one_minute_ms;
 // A start that came too late has touched nothing, so it costs no retry; but not for ever.
 constexpr std::int64_t starts_of_a_step_max = 20;
 // Runs moved by their timers in one cut, so that a batch stays within a record.

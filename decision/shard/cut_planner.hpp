@@ -14,7 +14,8 @@ using DecodeSignals = std::function<void(const RecordView&, SignalBatch&)>;
 
 struct CutLimits {
   std::size_t records_max = 2000;
-  std::size_t bytes_max = 256 * 1024;  // re-encoded as forwards it still fits one record
+  // Re-encoded as forwards it still fits one record.
+  std::size_t bytes_max = std::size_t{256} * 1024;
   std::size_t controls_max = 200;
   std::size_t inputs_max = 50;  // embedded; each may carry 2 KiB of output
 };

@@ -9,7 +9,7 @@ namespace selfheal {
 namespace {
 
 // How long a needless absence is held against a process.
-constexpr DurationMs lapse_memory_ms = 10 * 60 * 1000;
+constexpr DurationMs lapse_memory_ms = 10 * one_minute_ms;
 // A timeout doubles with each of them, up to 16-fold.
 constexpr std::size_t doublings_max = 4;
 // A process that has not taken a shard within as many timeouts is passed over for the next one.

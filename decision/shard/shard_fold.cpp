@@ -66,8 +66,10 @@ void ShardFold::save(PageSink& sink) {
 void ShardFold::load(const std::vector<std::pair<std::string, std::string>>& pages) {
   const StageScope scope;
   for (const auto& [key, value] : pages) {
-    const bool taken = std::any_of(stages_.begin(), stages_.end(),
-                                   [&](const auto& stage) { return stage->load(key, value); });
+    // The names are captured one by one, because clang 14 captures no structured binding.
+    const bool taken = std::any_of(
+        stages_.begin(), stages_.end(),
+        [&key = key, &value = value](const auto& stage) { return stage->load(key, value); });
     CHECK(taken, "a saved page belongs to no stage: " + key);
   }
   for (const auto& stage : stages_) stage->finish_load();
