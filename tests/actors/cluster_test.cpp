@@ -105,11 +105,11 @@ TEST_F(ClusterTest, AStandbyFollowsAndTakesOverWhenTheOwnerLeaves) {
     ASSERT_TRUE(await([&] { return all(first, "live"); }));
     second.start();
     ASSERT_TRUE(await([&] { return all(second, "standby"); }));
-    EXPECT_TRUE(second.ready());
     EXPECT_TRUE(await([&] {
       const auto shards = second.shards();
       return shards[0].owner == "a" && shards[1].owner == "a";
     }));
+    EXPECT_TRUE(await([&] { return second.ready(); }));
     for (int number = 0; number < 20; ++number) emit(number);
     ASSERT_TRUE(await([&] { return series(*first_environment) == 20; }));
     first.stop();
