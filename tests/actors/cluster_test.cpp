@@ -1,4 +1,5 @@
 // Two services of one cluster in this process, on one log: takeover, snapshots, an empty disk.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "service_fixture.hpp"
