@@ -68,7 +68,8 @@ def lasting(cluster, name):
              for what in ("incidents", "proposals", "runs", "breakers", "locks")}
     # Looks go on, and move an incident that is watched.
     found["incidents"] = sorted(
-        [{key: value for key, value in each.items() if key != "updated_ms"}
+        [{key: value for key, value in each.items()
+          if key not in ("updated_ms", "timeline_entries")}
          for each in found["incidents"]], key=lambda each: each["id"])
     found["posteriors"] = {each["name"]: each["learned"] for each in member.get("/api/playbooks")}
     return found
