@@ -42,9 +42,9 @@ std::vector<Json> shards_of(const ApiContext& context) {
 }
 
 // Why what is shown may lack what others know; empty where it is complete.
-std::string why_incomplete(const ApiContext& context, const std::vector<Json>& shards) {
+std::string why_incomplete(const ApiContext& context) {
   if (!context.options.ready || context.options.ready()) return {};
-  for (const Json& shard : shards) {
+  for (const Json& shard : shards_of(context)) {
     const std::string why = shard.value("reason", "");
     if (!why.empty()) return "shard " + dump(shard["shard"]) + ": " + why;
   }
@@ -60,7 +60,7 @@ std::string header_text(std::string text) {
 
 // A list that lacks something must not look like one that is short.
 void respond_known(const ApiContext& context, ApiResponse response, const Respond& respond) {
-  const std::string why = why_incomplete(context, shards_of(context));
+  const std::string why = why_incomplete(context);
   if (!why.empty()) response.headers.emplace_back(incomplete_header, header_text(why));
   respond(std::move(response));
 }
@@ -136,7 +136,7 @@ void ready(const ApiContext& context, const ApiRequest& /*request*/, Respond res
   const std::string trouble = context.bus_trouble();
   std::vector<Json> shards = shards_of(context);
   std::string reason = trouble.empty() ? std::string() : "the bus is away: " + trouble;
-  if (reason.empty()) reason = why_incomplete(context, shards);
+  if (reason.empty()) reason = why_incomplete(context);
   for (const Json& shard : shards) {
     const std::string why = shard.value("unsaved", "");
     if (!reason.empty() || why.empty()) continue;

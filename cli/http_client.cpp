@@ -18,6 +18,15 @@ Error error_of(const ApiAnswer& answer, const std::string& path) {
   return {ErrorCode::unavailable, text};
 }
 
+Result<ApiAnswer> answer_of(const httplib::Result& answer, const std::string& address) {
+  if (!answer) {
+    return Error{ErrorCode::unavailable, address + " does not answer (" +
+                                             httplib::to_string(answer.error()) +
+                                             "); is the service running there?"};
+  }
+  return ApiAnswer{answer->status, answer->body, answer->get_header_value(incomplete_header)};
+}
+
 }  // namespace
 
 std::string ApiAnswer::problem() const {
@@ -42,13 +51,7 @@ Result<ApiAnswer> HttpClient::get(const std::string& path) const {
   client.set_connection_timeout(connect_seconds);
   client.set_read_timeout(answer_seconds);
   if (!token_.empty()) client.set_bearer_token_auth(token_);
-  const httplib::Result answer = client.Get(path);
-  if (!answer) {
-    return Error{ErrorCode::unavailable, address_ + " does not answer (" +
-                                             httplib::to_string(answer.error()) +
-                                             "); is the service running there?"};
-  }
-  return ApiAnswer{answer->status, answer->body, answer->get_header_value(incomplete_header)};
+  return answer_of(client.Get(path), address_);
 }
 
 Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& body,
@@ -57,13 +60,7 @@ Result<ApiAnswer> HttpClient::post(const std::string& path, const std::string& b
   client.set_connection_timeout(connect_seconds);
   client.set_read_timeout(answer_seconds);
   if (!token_.empty()) client.set_bearer_token_auth(token_);
-  const httplib::Result answer = client.Post(path, body, content_type);
-  if (!answer) {
-    return Error{ErrorCode::unavailable, address_ + " does not answer (" +
-                                             httplib::to_string(answer.error()) +
-                                             "); is the service running there?"};
-  }
-  return ApiAnswer{answer->status, answer->body, {}};
+  return answer_of(client.Post(path, body, content_type), address_);
 }
 
 Result<Json> HttpClient::json_of(const ApiAnswer& answer, const std::string& path) {

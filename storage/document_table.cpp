@@ -40,13 +40,13 @@ void DocumentTable::note(const std::string& id, const Json& document) {
 }
 
 void DocumentTable::change(const std::string& id, const std::function<void(Json&)>& change) {
-  if (!changed_.contains(id)) {
+  auto at = changed_.find(id);
+  if (at == changed_.end()) {
     if (changed_.size() >= changed_max) pack();
-    changed_[id] = read(id);
+    at = changed_.emplace(id, read(id)).first;
   }
-  Json& document = changed_[id];
-  change(document);
-  note(id, document);
+  change(at->second);
+  note(id, at->second);
 }
 
 void DocumentTable::forget(const std::string& id) {

@@ -1,7 +1,6 @@
 #include "storage/read_model.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "topics/event_codec.hpp"
 
@@ -324,8 +323,9 @@ std::optional<Json> ReadModel::incident(const std::string& id) const {
   const std::shared_lock lock(mutex_);
   std::optional<Json> incident = incidents_.find(id);
   if (!incident) return incident;
+  const std::size_t length = story_length(*incident);
   Json& timeline = (*incident)["timeline"] = Json::array();
-  for (std::size_t entry = 0; entry < story_length(*incident); ++entry) {
+  for (std::size_t entry = 0; entry < length; ++entry) {
     const Result<std::optional<std::string>> row = rows_.read(story_row(id, entry));
     if (row && !*row) continue;
     const Result<Json> read = row ? parse_json(**row) : Result<Json>(row.error());

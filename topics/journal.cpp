@@ -107,27 +107,19 @@ void move_to(Chain& chain, const JournalRecord& record, const Sha256& head) {
   }
 }
 
-bool read_claimant(JsonReader& in, std::vector<std::string>& claimants) {
+// What of the settings says who may claim; the rest is decision/'s.
+struct SettingsKey {
   std::string role;
   std::string public_key;
-  const bool read = in.members([&](std::string_view name) {
-    if (name == "role") return in.text(role);
-    return name == "public_key" ? in.text(public_key) : in.skip_value();
-  });
-  if (role == "shard") claimants.push_back(std::move(public_key));
-  return read;
-}
-
-std::vector<std::string> claimants_by_tree(std::string_view settings) {
-  std::vector<std::string> claimants;
-  const Result<Json> json = parse_json(settings);
-  if (!json || !json->is_object() || !json->contains("keys")) return claimants;
-  for (const Json& key : (*json)["keys"]) {
-    if (!key.is_object() || key.value("role", "") != "shard") continue;
-    claimants.push_back(key.value("public_key", ""));
+  static constexpr auto fields() {
+    return std::tuple{field("role", &SettingsKey::role),
+                      field("public_key", &SettingsKey::public_key)};
   }
-  return claimants;
-}
+};
+struct SettingsKeys {
+  std::vector<SettingsKey> keys;
+  static constexpr auto fields() { return std::tuple{field("keys", &SettingsKeys::keys)}; }
+};
 
 }  // namespace
 
@@ -140,15 +132,15 @@ const char* to_string(Acceptance acceptance) {
 }
 
 bool may_claim(std::string_view settings, std::string_view public_key) {
-  std::vector<std::string> claimants;
-  JsonReader in(settings);
-  const bool read = in.members([&](std::string_view name) {
-    if (name != "keys") return in.skip_value();
-    return in.items([&] { return read_claimant(in, claimants); });
-  });
-  // The reader is certain of what this code writes; whatever else it is, the tree knows.
-  if (!read) claimants = claimants_by_tree(settings);
-  return claimants.empty() || std::ranges::find(claimants, public_key) != claimants.end();
+  const Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
+  if (!named) return true;
+  bool names_any = false;
+  for (const SettingsKey& key : named->keys) {
+    if (key.role != "shard") continue;
+    if (key.public_key == public_key) return true;
+    names_any = true;
+  }
+  return !names_any;
 }
 
 void advance(Chain& chain, const JournalRecord& record, std::string_view body) {
