@@ -11,14 +11,11 @@ std::string_view to_string(SignalType type) {
   return names[static_cast<std::size_t>(type)];
 }
 
-std::string_view SignalBatch::keep(std::string_view text) {
-  if (text.empty()) return {};
-  if (text.size() > block_bytes) {
-    large_.push_back(std::make_unique_for_overwrite<char[]>(text.size()));
-    std::memcpy(large_.back().get(), text.data(), text.size());
-    return {large_.back().get(), text.size()};
+char* SignalBatch::room(std::size_t bytes) {
+  if (bytes > block_bytes) {
+    return large_.emplace_back(std::make_unique_for_overwrite<char[]>(bytes)).get();
   }
-  if (used_ + text.size() > block_bytes) {
+  if (used_ + bytes > block_bytes) {
     // used_ starts full, so the first text opens block 0; cleared batches reuse their blocks.
     if (blocks_.empty() || block_index_ + 1 >= blocks_.size()) {
       blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_bytes));
@@ -29,8 +26,21 @@ std::string_view SignalBatch::keep(std::string_view text) {
     used_ = 0;
   }
   char* at = blocks_[block_index_].get() + used_;
+  used_ += bytes;
+  return at;
+}
+
+std::string_view SignalBatch::keep(std::string_view text) {
+  if (text.empty()) return {};
+  char* at = room(text.size());
   std::memcpy(at, text.data(), text.size());
-  used_ += text.size();
+  return {at, text.size()};
+}
+
+std::string_view SignalBatch::keep_padded(std::string_view text, std::size_t padding) {
+  char* at = room(text.size() + padding);
+  std::memcpy(at, text.data(), text.size());
+  std::memset(at + text.size(), 0, padding);
   return {at, text.size()};
 }
 

@@ -84,10 +84,14 @@ class SignalBatch {
 
   // A copy of `text` that lives as long as the batch.
   std::string_view keep(std::string_view text);
+  // The same, with `padding` zeros behind it, so that a parser may read on.
+  std::string_view keep_padded(std::string_view text, std::size_t padding);
   SignalDetail& add_detail();
   void clear();
 
  private:
+  char* room(std::size_t bytes);
+
   static constexpr std::size_t block_bytes = std::size_t{64} * 1024;
   std::vector<std::unique_ptr<char[]>> blocks_;
   std::vector<std::unique_ptr<char[]>> large_;  // texts longer than a block

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "topics/eight_bytes.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -169,13 +170,9 @@ void write_label_part(std::string_view part, std::string& out) {
 }  // namespace
 
 bool has_control_character(std::string_view text) {
-  constexpr std::uint64_t ones = 0x0101010101010101;
-  constexpr std::uint64_t tops = 0x8080808080808080;
-  const auto found = [&](const char* eight) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, eight, 8);
-    const std::uint64_t is_delete = word ^ (ones * 0x7f);
-    return (((word - ones * 0x20) & ~word) | ((is_delete - ones) & ~is_delete)) & tops;
+  const auto found = [](const char* eight) {
+    const std::uint64_t word = eight_bytes::load(eight);
+    return eight_bytes::below(word, 0x20) | eight_bytes::equal(word, 0x7f);
   };
   if (text.size() < 8) {
     for (const char each : text) {

@@ -1,9 +1,10 @@
 #include "topics/signal_decoder.hpp"
 
 #include <array>
-#include <cstring>
+#include <functional>
 
 #include "topics/frame_codec.hpp"
+#include "topics/metric_scan.hpp"
 #include "topics/reserve.hpp"
 #include "topics/signal_object.hpp"
 
@@ -74,28 +75,20 @@ class SignalDecoder::Core {
     if (content.front() != '{' && (single || content.find("\n{") == std::string_view::npos)) {
       return fail(-1, "unknown_format: neither JSON objects nor a binary frame");
     }
-    copy_padded(text);
+    kept_ = batch.keep_padded(text, text_padding);
     const std::size_t offset = static_cast<std::size_t>(content.data() - text.data());
-    const std::string_view whole(padded_.data() + offset, content.size());
+    const std::string_view whole = kept_.substr(offset, content.size());
     if (single || is_laid_out(content)) {
       if (decode_whole(whole, single)) return;
-      return decode_lines({padded_.data(), text.size()}, {});
+      return decode_lines(kept_, {});
     }
-    decode_lines({padded_.data(), text.size()}, whole);
+    decode_lines(kept_, whole);
   }
 
  private:
   // Whether the first line is not a whole object, so that the object must go on behind it.
   static bool is_laid_out(std::string_view content) {
     return !trimmed(content.substr(0, content.find('\n'))).ends_with('}');
-  }
-
-  void copy_padded(std::string_view text) {
-    if (padded_.size() < text.size() + simdjson::SIMDJSON_PADDING) {
-      padded_.resize(text.size() + simdjson::SIMDJSON_PADDING);
-    }
-    std::memcpy(padded_.data(), text.data(), text.size());
-    std::memset(padded_.data() + text.size(), 0, simdjson::SIMDJSON_PADDING);
   }
 
   // The record as one object. False, and nothing done: it is not JSON, unless that is final.
@@ -129,12 +122,13 @@ class SignalDecoder::Core {
     }
   }
 
-  // `text` lies in padded_. False: not JSON. True with `wrong` set: JSON, and not a signal.
+  // `text` lies in kept_. False: not JSON. True with `wrong` set: JSON, and not a signal.
   bool decode_object(std::string_view text, std::int32_t line, std::string& wrong) {
-    const std::size_t behind =
-        padded_.size() - static_cast<std::size_t>(text.data() - padded_.data());
-    const simdjson::padded_string_view padded(text.data(), text.size(), behind);
-    if (!read_signal_object(parser_, padded, draft_, wrong)) return false;
+    if (scan_metric(text, draft_)) {
+      wrong = finish(draft_, record_->event_time, line);
+      return true;
+    }
+    if (!reader_.read(text, draft_, wrong)) return false;
     if (!draft_.cloud_event) {
       // In binary mode the context attributes are headers and the value is the signal itself.
       wrong = finish(draft_, record_->event_time, line);
@@ -145,10 +139,7 @@ class SignalDecoder::Core {
       return true;
     }
     // Raw JSON of a member lies in the same padded text.
-    const std::size_t data_behind =
-        padded_.size() - static_cast<std::size_t>(draft_.data.data() - padded_.data());
-    const simdjson::padded_string_view data(draft_.data.data(), draft_.data.size(), data_behind);
-    if (!read_signal_object(data_parser_, data, data_draft_, wrong)) return true;
+    if (!data_reader_.read(draft_.data, data_draft_, wrong)) return true;
     if (data_draft_.cloud_event) {
       wrong = "bad_cloudevent: data is a CloudEvent itself";
       return true;
@@ -201,7 +192,7 @@ class SignalDecoder::Core {
     std::string wrong = check_signal(signal, nullptr);
     if (wrong.empty()) wrong = check_labels(draft.labels, labels_);
     if (!wrong.empty()) return wrong;
-    signal.metric = batch_->keep(signal.metric);
+    signal.metric = kept(signal.metric);
     signal.labels = batch_->keep(labels_);
     keep(signal);
     return {};
@@ -222,12 +213,20 @@ class SignalDecoder::Core {
     return check_time(signal.time_ms, record_->append_time_ms);
   }
 
+  // The record's own text is kept as it is; what had escapes lies in a parser.
+  std::string_view kept(std::string_view part) {
+    const std::less<const char*> before;
+    const bool own = !before(part.data(), kept_.data()) &&
+                     !before(kept_.data() + kept_.size(), part.data() + part.size());
+    return own ? part : batch_->keep(part);
+  }
+
   void keep(Signal& signal) {
-    signal.service = batch_->keep(signal.service);
-    signal.resource_kind = batch_->keep(signal.resource_kind);
-    signal.resource_id = batch_->keep(signal.resource_id);
-    signal.sentinel = batch_->keep(signal.sentinel);
-    signal.id = batch_->keep(signal.id);
+    signal.service = kept(signal.service);
+    signal.resource_kind = kept(signal.resource_kind);
+    signal.resource_id = kept(signal.resource_id);
+    signal.sentinel = kept(signal.sentinel);
+    signal.id = kept(signal.id);
     batch_->signals.push_back(signal);
   }
 
@@ -235,9 +234,9 @@ class SignalDecoder::Core {
     batch_->failures.push_back({record_->offset, line, std::move(reason)});
   }
 
-  simdjson::ondemand::parser parser_;
-  simdjson::ondemand::parser data_parser_;  // the outer draft's texts live in the other one
-  std::vector<char> padded_;
+  SignalObjectReader reader_;
+  SignalObjectReader data_reader_;  // the outer draft's texts live in the other one
+  std::string_view kept_;  // the record's text, in the batch
   SignalDraft draft_;
   SignalDraft data_draft_;
   std::string labels_;

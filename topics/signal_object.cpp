@@ -1,8 +1,10 @@
 #include "topics/signal_object.hpp"
 
-#include <bit>
-#include <cstdint>
+#include <simdjson.h>
+
 #include <cstring>
+
+#include "topics/eight_bytes.hpp"
 
 namespace selfheal {
 namespace {
@@ -219,17 +221,10 @@ error_code read_member(SignalDraft& draft, std::string_view key, json::value val
 // The first quote or backslash at or behind `text`, eight bytes at a time. There is one, and the
 // padding behind every document makes reading on safe.
 const char* quote_or_escape(const char* text) {
-  constexpr std::uint64_t ones = 0x0101010101010101;
-  constexpr std::uint64_t tops = 0x8080808080808080;
-  static_assert(std::endian::native == std::endian::little, "the lowest byte comes first");
-  for (;; text += 8) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, text, 8);
-    const std::uint64_t quote = word ^ (ones * '"');
-    const std::uint64_t escape = word ^ (ones * '\\');
-    const std::uint64_t found = (((quote - ones) & ~quote) | ((escape - ones) & ~escape)) & tops;
-    // Borrows can only raise false alarms above the first true one.
-    if (found != 0) return text + (std::countr_zero(found) >> 3);
+  for (;; text += sizeof(std::uint64_t)) {
+    const std::uint64_t word = eight_bytes::load(text);
+    const std::uint64_t found = eight_bytes::equal(word, '"') | eight_bytes::equal(word, '\\');
+    if (found != 0) return text + eight_bytes::first(found);
   }
 }
 
@@ -269,11 +264,19 @@ void SignalDraft::clear() {
   suggested_playbooks = std::move(kept_playbooks);
 }
 
-bool read_signal_object(json::parser& parser, simdjson::padded_string_view text, SignalDraft& draft,
-                        std::string& why) {
+struct SignalObjectReader::Parser {
+  json::parser parser;
+};
+
+SignalObjectReader::SignalObjectReader() : parser_(std::make_unique<Parser>()) {}
+SignalObjectReader::~SignalObjectReader() = default;
+
+bool SignalObjectReader::read(std::string_view text, SignalDraft& draft, std::string& why) {
+  static_assert(text_padding >= simdjson::SIMDJSON_PADDING);
   draft.clear();
+  const simdjson::padded_string_view padded(text.data(), text.size(), text.size() + text_padding);
   json::document document;
-  error_code code = parser.iterate(text).get(document);
+  error_code code = parser_->parser.iterate(padded).get(document);
   if (code == simdjson::SUCCESS) code = read_members(document, draft);
   if (code == simdjson::SUCCESS) return true;
   why = "bad_json: ";

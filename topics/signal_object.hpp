@@ -1,56 +1,32 @@
 #pragma once
-// One JSON object read into a draft of a signal. Internal to the decoder; includes simdjson.
-#include <simdjson.h>
-
-#include <optional>
+// One JSON object read into a draft of a signal. Internal to the decoder.
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "topics/signal.hpp"
-#include "topics/signal_check.hpp"
+#include "topics/signal_draft.hpp"
 
 namespace selfheal {
 
-// What the members said, unjudged. The views point into the parser or into the text.
-struct SignalDraft {
-  std::string_view type;
-  std::string_view service;
-  std::string_view metric;
-  std::string_view time;
-  std::string_view sentinel;
-  std::string_view id;
-  std::string_view resource_kind;
-  std::string_view resource_id;
-  std::string_view code;
-  std::string_view message;
-  std::string_view severity;
-  std::string_view worker;
-  std::string_view worker_type;
-  std::string_view task_id;
-  std::string_view status;
-  std::string_view alertname;
-  std::string_view fingerprint;
-  std::string_view impact;
-  std::string_view evidence;  // JSON text
-  std::string_view data;      // JSON text of an object
-  LabelList labels;
-  std::vector<std::string_view> suggested_playbooks;
-  std::optional<std::int64_t> time_ms;
-  std::optional<double> value;
-  std::optional<double> confidence;
-  std::optional<double> likelihood;
-  std::optional<double> lead_time_seconds;
-  std::optional<double> health_score;
-  std::optional<double> progress;
-  bool cloud_event = false;  // has "specversion"
-  std::string wrong;         // the first member of a wrong type; the rest is read all the same
+// So many bytes behind a text may be read, whatever they are.
+constexpr std::size_t text_padding = 64;
 
-  void clear();  // keeps what the lists have allocated
+// Not thread-safe.
+class SignalObjectReader {
+ public:
+  SignalObjectReader();
+  ~SignalObjectReader();
+  SignalObjectReader(const SignalObjectReader&) = delete;
+  SignalObjectReader& operator=(const SignalObjectReader&) = delete;
+
+  // Reads one whole document, with text_padding behind it. False: it is not one JSON object and
+  // nothing but. Texts that had escapes live here until the next one is read.
+  bool read(std::string_view text, SignalDraft& draft, std::string& why);
+
+ private:
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
 };
-
-// Reads one whole document. False: it is not one JSON object and nothing but.
-bool read_signal_object(simdjson::ondemand::parser& parser, simdjson::padded_string_view text,
-                        SignalDraft& draft, std::string& why);
 
 }  // namespace selfheal

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "storage/snapshot.hpp"
+#include "tests/topics/scan_agreement.hpp"
 #include "topics/control.hpp"
 #include "topics/embedded_input.hpp"
 #include "topics/frame_codec.hpp"
@@ -27,6 +28,9 @@ void must(bool holds) {
 }
 
 void fuzz_signals(std::string_view text) {
+  if (!text.empty() && text.back() > ' ') {
+    must(scan_both(std::string(text)) != Scanned::differs);
+  }
   static SignalDecoder decoder;
   SignalBatch batch;
   decoder.decode({1, record_time_ms, {}, text}, batch);

@@ -271,6 +271,7 @@ def live_calmly(options, world, verdict):
         tenth = max(1, len(each) // 10)
         warm = statistics.median(each[len(each) // 3:][:tenth])
         growth[name] = round(statistics.median(each[-tenth:]) / warm - 1, 4)
+    print(f"resident growth: {growth}", flush=True)
     verdict.numbers["resident growth"] = growth
     verdict.expect(max(growth.values()) < GROWTH_MAX, f"memory grows: {growth}")
 
