@@ -94,6 +94,9 @@ struct Metrics::Families {
       counter("auto_approved_total", "Proposals that were approved without a person.").Add({});
   Family<Gauge>& breakers =
       gauge("breakers", "Circuit breakers that have counted a failure, by state.");
+  Family<Gauge>& suspected =
+      gauge("input_suspected", "1 for a shard many of whose services fell silent at once.");
+  std::map<std::int64_t, Gauge*> shown_suspected;
   Family<Gauge>& locks = gauge("fleet_locks", "Locks of targets that are held.");
   Family<Gauge>& lock_waiters = gauge("fleet_lock_waiters", "Runs that wait for a lock.");
   Family<Gauge>& lock_until =
@@ -234,6 +237,15 @@ void Metrics::set_breakers(const std::map<std::string, std::int64_t>& by_state) 
     const std::int64_t count = found == by_state.end() ? 0 : found->second;
     families_->breakers.Add({{"state", state}}).Set(static_cast<double>(count));
   }
+}
+
+void Metrics::set_suspected_inputs(const std::set<std::int64_t>& shards) {
+  Families& f = *families_;
+  const std::lock_guard lock(f.mutex);
+  for (const std::int64_t shard : shards) {
+    f.shown_suspected.emplace(shard, &f.suspected.Add({{"shard", std::to_string(shard)}}));
+  }
+  for (const auto& [shard, gauge] : f.shown_suspected) gauge->Set(shards.contains(shard) ? 1 : 0);
 }
 
 void Metrics::set_fleet(const std::vector<FleetLock>& held, std::size_t waiting) {

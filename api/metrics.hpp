@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,8 @@ class Metrics {
   void count_ignored(const std::string& reason);
   void set_shards(const std::map<std::string, std::int64_t>& by_state);
   void set_breakers(const std::map<std::string, std::int64_t>& by_state);
+  // Shards whose input is suspected: many of their services fell silent at once.
+  void set_suspected_inputs(const std::set<std::int64_t>& shards);
   // Locks of targets that are held, and how many runs wait for one.
   void set_fleet(const std::vector<FleetLock>& held, std::size_t waiting);
   // Who holds the fleet-wide role, and until when if nothing more is heard of it (0: no limit).

@@ -113,6 +113,11 @@ void metrics(const ApiContext& context, const ApiRequest& /*request*/, Respond r
   std::map<std::string, std::int64_t> breakers;
   for (const Json& each : model(context).breakers()) ++breakers[each.value("state", "")];
   environment.metrics->set_breakers(breakers);
+  std::set<std::int64_t> suspected;
+  for (const Json& each : model(context).suspected_inputs()) {
+    suspected.insert(each.value("shard", std::int64_t{0}));
+  }
+  environment.metrics->set_suspected_inputs(suspected);
   const auto fleet_locks = [&](const char* state) {
     std::vector<FleetLock> list;
     for (const Json& each : model(context).locks({.state = state})) {

@@ -262,6 +262,7 @@ Settings decision_settings(const ServiceConfig& config) {
   settings.time_zones = zones_of(config.change_windows);
   settings.limits = config.limits;
   settings.breaker = config.breaker;
+  settings.silence = config.silence;
   settings.run = config.run;
   return settings;
 }

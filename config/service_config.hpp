@@ -117,6 +117,7 @@ struct ServiceConfig {
   std::string instance;
   LimitSettings limits;
   BreakerSettings breaker;
+  SilenceSettings silence;
   ApprovalSettings approval;
   PredictorSettings predictor;
   ChoiceSettings choice;
@@ -152,6 +153,7 @@ struct ServiceConfig {
               "name of this process in the cluster; empty: the host name"),
         field("limits", &ServiceConfig::limits, "how much may run"),
         field("breaker", &ServiceConfig::breaker, "when a failing playbook is left alone"),
+        field("silence", &ServiceConfig::silence, "when the way of the signals is suspected"),
         field("approval", &ServiceConfig::approval, "what may run without a person"),
         field("predictor", &ServiceConfig::predictor, "what becomes a diagnosis"),
         field("choice", &ServiceConfig::choice, "how a playbook is chosen"),

@@ -210,6 +210,27 @@ struct RunSettings {
   bool operator==(const RunSettings&) const = default;
 };
 
+struct SilenceSettings {
+  Duration after{30000};
+  Duration window{120000};
+  double share = 0.5;
+  std::int64_t services_min = 10;
+  Duration hold_max{3600000};
+  static constexpr auto fields() {
+    return std::tuple{
+        field("after", &SilenceSettings::after,
+              "a service is not silent before this, nor before four times its usual pause"),
+        field("window", &SilenceSettings::window, "falling silent within this time is at once"),
+        field("share", &SilenceSettings::share,
+              "share of a shard's services that, silent at once, makes their way suspected: then "
+              "every run needs a person until half of the silent speak again"),
+        field("services_min", &SilenceSettings::services_min, "fewer are no crowd"),
+        field("hold_max", &SilenceSettings::hold_max,
+              "after this time those that stayed silent are taken for gone")};
+  }
+  bool operator==(const SilenceSettings&) const = default;
+};
+
 // "conditions: {impact: [low, medium], blast_radius: {lte: 2}}": field, comparison, operands as
 // text.
 struct PolicyCondition {
@@ -303,6 +324,7 @@ struct Settings {
   std::vector<ChangeWindow> change_windows;
   LimitSettings limits;
   BreakerSettings breaker;
+  SilenceSettings silence;
   RunSettings run;
   std::vector<Playbook> playbooks;
   std::vector<Policy> policies;
@@ -320,6 +342,7 @@ struct Settings {
         field("change_windows", &Settings::change_windows, "when changes are allowed"),
         field("limits", &Settings::limits, "how much may run"),
         field("breaker", &Settings::breaker, "when a playbook that fails is left alone"),
+        field("silence", &Settings::silence, "when the way of the signals is suspected"),
         field("run", &Settings::run, "how a run is carried out"),
         field("playbooks", &Settings::playbooks, "what can be done"),
         field("policies", &Settings::policies, "first match decides"),

@@ -147,6 +147,13 @@ Result<void> validate_limits(const Settings& settings) {
       .positive("limits.backoff_reset", limits.backoff_reset)
       .positive("breaker.failures", settings.breaker.failures)
       .positive("breaker.reset", settings.breaker.reset)
+      .positive("silence.after", settings.silence.after)
+      .positive("silence.window", settings.silence.window)
+      .positive("silence.services_min", settings.silence.services_min)
+      .share("silence.share", settings.silence.share)
+      .that(settings.silence.share > 0, "silence.share must be above 0")
+      .that(settings.silence.hold_max >= settings.silence.window,
+            "silence.hold_max must not be below silence.window")
       .share("choice.exploration", settings.choice.exploration)
       .share("choice.gate", settings.choice.gate)
       .positive("run.start_valid", settings.run.start_valid)

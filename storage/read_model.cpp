@@ -73,8 +73,8 @@ ReadModel::ReadModel(std::shared_ptr<PageStore> store) : rows_(std::move(store))
   static_assert(timeline_entries_max <= 9999, "story_row() has four digits");
 }
 
-std::array<DocumentTable*, 6> ReadModel::tables() {
-  return {&incidents_, &proposals_, &runs_, &learned_, &breakers_, &locks_};
+std::array<DocumentTable*, 7> ReadModel::tables() {
+  return {&incidents_, &proposals_, &runs_, &learned_, &breakers_, &locks_, &suspected_inputs_};
 }
 
 Result<void> ReadModel::load() {
@@ -153,6 +153,8 @@ void ReadModel::apply_event(const JournalRecord& record, const Event& event,
     learned_.change(id, [&](Json& row) { merge(row, *learned); });
   } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
     apply_breaker(record, *changed);
+  } else if (const auto* path = std::get_if<InputPathChanged>(&event.body)) {
+    apply_input_path(record, *path);
   } else {
     apply_run_event(at_ms, event);
     apply_run_end(at_ms, event);
@@ -271,6 +273,16 @@ void ReadModel::apply_breaker(const JournalRecord& record, const BreakerChanged&
   breakers_.erase(oldest);
 }
 
+void ReadModel::apply_input_path(const JournalRecord& record, const InputPathChanged& changed) {
+  const std::string id = std::to_string(record.shard);
+  if (!changed.suspected) return suspected_inputs_.erase(id);
+  suspected_inputs_.change(id, [&](Json& row) {
+    merge(row, changed);
+    row["shard"] = record.shard;
+    row["opened_ms"] = record.cut.tick_ms;
+  });
+}
+
 void ReadModel::drop_old() {
   while (ended_.size() > incidents_kept_max) {
     const std::string id = ended_.front();
@@ -357,6 +369,11 @@ std::optional<Json> ReadModel::run(const std::string& id) const {
 std::vector<Json> ReadModel::breakers(const DocumentQuery& query) const {
   const std::shared_lock lock(mutex_);
   return breakers_.list(query);
+}
+
+std::vector<Json> ReadModel::suspected_inputs() const {
+  const std::shared_lock lock(mutex_);
+  return suspected_inputs_.list({});
 }
 
 std::vector<Json> ReadModel::locks(const DocumentQuery& query) const {

@@ -47,6 +47,8 @@ class ReadModel {
   std::vector<Json> breakers(const DocumentQuery& query = {}) const;
   // Locks of the fleet: held, or waited for.
   std::vector<Json> locks(const DocumentQuery& query = {}) const;
+  // Shards whose input is suspected, as their decision says, with since when.
+  std::vector<Json> suspected_inputs() const;
   // Belief per (service, diagnosis) of a playbook as last learnt.
   std::vector<Json> learned(const std::string& playbook) const;
   // The latest decisions, oldest first; at most 1,000 are kept.
@@ -75,7 +77,8 @@ class ReadModel {
                        const std::function<void(Json&)>& change = {});
   void add_to_story(Json& incident, const std::string& told);
   void drop_old();
-  std::array<DocumentTable*, 6> tables();
+  void apply_input_path(const JournalRecord& record, const InputPathChanged& changed);
+  std::array<DocumentTable*, 7> tables();
 
   mutable std::shared_mutex mutex_;
   RowBuffer rows_;
@@ -84,9 +87,10 @@ class ReadModel {
   DocumentTable runs_{"read_model/run/", rows_};
   DocumentTable learned_{"read_model/learned/", rows_};
   DocumentTable breakers_{"read_model/breaker/", rows_};
-  DocumentTable locks_{"read_model/lock/", rows_};  // by action id
-  std::deque<std::string> ended_;                   // incidents, oldest end first
-  std::deque<std::string> recent_;                  // decisions, JSON text
+  DocumentTable locks_{"read_model/lock/", rows_};                        // by action id
+  DocumentTable suspected_inputs_{"read_model/suspected_input/", rows_};  // by shard
+  std::deque<std::string> ended_;   // incidents, oldest end first
+  std::deque<std::string> recent_;  // decisions, JSON text
   std::map<std::int64_t, std::int64_t> applied_;
   std::uint64_t version_ = 0;
   std::string settings_;

@@ -19,7 +19,7 @@ using EventBody =
                  Learned, Escalated, IncidentNoted, IncidentClosed, DeadLettered, Forwarded,
                  ForwardTaken, SettingsActivated, ThresholdChanged, BreakerChanged, DoubtResolved,
                  LockRequested, LockAwaited, LockAcquired, LockReleased, LockGranted, LockQueued,
-                 LockFreed>;
+                 LockFreed, InputPathChanged>;
 
 // A decision: a body and where it belongs. Its id is "<shard>/<seq>/<k>", k counting from 0 in its
 // batch.

@@ -169,6 +169,23 @@ struct DiagnosisCleared {
   bool operator==(const DiagnosisCleared&) const = default;
 };
 
+// Many services of a shard fell silent at once, so that the way of their signals is suspected and
+// nothing is done without a person; or it is trusted again.
+struct InputPathChanged {
+  static constexpr const char* kName = "input_path_changed";
+  bool suspected = false;
+  std::int64_t silent = 0;    // services that fell silent within the window
+  std::int64_t services = 0;  // those and the ones that still speak
+  std::string reason;
+  static constexpr auto fields() {
+    return std::tuple{field("suspected", &InputPathChanged::suspected),
+                      field("silent", &InputPathChanged::silent),
+                      field("services", &InputPathChanged::services),
+                      field("reason", &InputPathChanged::reason)};
+  }
+  bool operator==(const InputPathChanged&) const = default;
+};
+
 // How a prediction ended.
 struct Scored {
   static constexpr const char* kName = "scored";

@@ -24,6 +24,15 @@ const char* plain_end(const char* text) {
   }
 }
 
+// A name of up to eight bytes as one number, so that names are told apart in one comparison.
+constexpr std::uint64_t word_of(std::string_view name) {
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    word |= static_cast<std::uint64_t>(static_cast<unsigned char>(name[i])) << (8 * i);
+  }
+  return word;
+}
+
 // Never runs past the byte below 0x20 behind the text: nothing here goes on at such a byte.
 class Scan {
  public:
@@ -31,7 +40,7 @@ class Scan {
       : at_(text.data()), end_(text.data() + text.size()), draft_(draft) {}
 
   bool read() {
-    if (!members([this](std::string_view key) { return member(key); })) return false;
+    if (!members([this] { return member(); })) return false;
     return at_ == end_ && draft_.type == "metric";
   }
 
@@ -43,8 +52,9 @@ class Scan {
     return true;
   }
 
-  bool text(std::string_view& out) {
-    if (!take('"')) return false;
+  bool text(std::string_view& out) { return take('"') && rest_of_text(out); }
+
+  bool rest_of_text(std::string_view& out) {
     const char* end = plain_end(at_);
     if (*end != '"') return false;
     out = {at_, static_cast<std::size_t>(end - at_)};
@@ -52,35 +62,51 @@ class Scan {
     return true;
   }
 
+  // The rest of a name, its quote and colon, as word_of() has it; 0 for one that is none of ours.
+  std::uint64_t name() {
+    std::uint64_t word = eight_bytes::load(at_);
+    const std::uint64_t quotes = eight_bytes::equal(word, '"');
+    const std::size_t length = quotes == 0 ? sizeof word : eight_bytes::first(quotes);
+    if (length < sizeof word) word &= (std::uint64_t{1} << (8 * length)) - 1;
+    at_ += length;
+    if (*at_ != '"') return 0;
+    ++at_;
+    return take(':') ? word : 0;
+  }
+
+  // `member` reads each from behind the quote of its name on.
   template <class Member>
   bool members(const Member& member) {
     if (!take('{')) return false;
     if (take('}')) return true;
     do {
-      std::string_view key;
-      if (!text(key) || !take(':') || !member(key)) return false;
+      if (!take('"') || !member()) return false;
     } while (take(','));
     return take('}');
   }
 
-  bool member(std::string_view key) {
-    switch (key.size()) {
-      case 2:
-        return key == "id" && text(draft_.id);
-      case 4:
-        if (key == "type") return text(draft_.type);
-        return key == "time" && text(draft_.time);
-      case 5:
-        return key == "value" && number(draft_.value);
-      case 6:
-        if (key == "metric") return text(draft_.metric);
-        return key == "labels" && labels();
-      case 7:
-        if (key == "service") return text(draft_.service);
-        return key == "time_ms" && whole(draft_.time_ms);
-      case 8:
-        if (key == "sentinel") return text(draft_.sentinel);
-        return key == "resource" && resource();
+  bool member() {
+    switch (name()) {
+      case word_of("id"):
+        return text(draft_.id);
+      case word_of("type"):
+        return text(draft_.type);
+      case word_of("time"):
+        return text(draft_.time);
+      case word_of("value"):
+        return number(draft_.value);
+      case word_of("metric"):
+        return text(draft_.metric);
+      case word_of("labels"):
+        return labels();
+      case word_of("service"):
+        return text(draft_.service);
+      case word_of("time_ms"):
+        return whole(draft_.time_ms);
+      case word_of("sentinel"):
+        return text(draft_.sentinel);
+      case word_of("resource"):
+        return resource();
       default:
         return false;
     }
@@ -88,18 +114,21 @@ class Scan {
 
   bool labels() {
     draft_.labels.clear();
-    return members([this](std::string_view key) {
+    return members([this] {
+      std::string_view key;
       std::string_view value;
-      if (!text(value) || draft_.labels.size() == signal_limits::labels_max) return false;
+      if (!rest_of_text(key) || !take(':') || !text(value)) return false;
+      if (draft_.labels.size() == signal_limits::labels_max) return false;
       draft_.labels.emplace_back(key, value);
       return true;
     });
   }
 
   bool resource() {
-    return members([this](std::string_view key) {
-      if (key == "kind") return text(draft_.resource_kind);
-      return key == "id" && text(draft_.resource_id);
+    return members([this] {
+      const std::uint64_t key = name();
+      if (key == word_of("kind")) return text(draft_.resource_kind);
+      return key == word_of("id") && text(draft_.resource_id);
     });
   }
 

@@ -236,7 +236,7 @@ class SignalDecoder::Core {
 
   SignalObjectReader reader_;
   SignalObjectReader data_reader_;  // the outer draft's texts live in the other one
-  std::string_view kept_;  // the record's text, in the batch
+  std::string_view kept_;           // the record's text, in the batch
   SignalDraft draft_;
   SignalDraft data_draft_;
   std::string labels_;

@@ -12,7 +12,7 @@ namespace selfheal {
 
 // What the members said, unjudged. The views point into the text, or into what
 // read it.
-struct SignalDraft {
+struct SignalMembers {
   std::string_view type;
   std::string_view service;
   std::string_view metric;
@@ -33,8 +33,6 @@ struct SignalDraft {
   std::string_view impact;
   std::string_view evidence;  // JSON text
   std::string_view data;      // JSON text of an object
-  LabelList labels;
-  std::vector<std::string_view> suggested_playbooks;
   std::optional<std::int64_t> time_ms;
   std::optional<double> value;
   std::optional<double> confidence;
@@ -43,9 +41,20 @@ struct SignalDraft {
   std::optional<double> health_score;
   std::optional<double> progress;
   bool cloud_event = false;  // has "specversion"
-  std::string wrong;         // the first member of a wrong type; the rest is read all the same
+};
 
-  void clear();  // keeps what the lists have allocated
+struct SignalDraft : SignalMembers {
+  LabelList labels;
+  std::vector<std::string_view> suggested_playbooks;
+  std::string wrong;  // the first member of a wrong type; the rest is read all the same
+
+  // Keeps what the lists have allocated.
+  void clear() {
+    static_cast<SignalMembers&>(*this) = {};
+    labels.clear();
+    suggested_playbooks.clear();
+    wrong.clear();
+  }
 };
 
 }  // namespace selfheal

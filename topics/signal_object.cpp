@@ -254,16 +254,6 @@ error_code read_members(json::document& document, SignalDraft& draft) {
 
 }  // namespace
 
-void SignalDraft::clear() {
-  LabelList kept_labels = std::move(labels);
-  std::vector<std::string_view> kept_playbooks = std::move(suggested_playbooks);
-  kept_labels.clear();
-  kept_playbooks.clear();
-  *this = SignalDraft();
-  labels = std::move(kept_labels);
-  suggested_playbooks = std::move(kept_playbooks);
-}
-
 struct SignalObjectReader::Parser {
   json::parser parser;
 };

@@ -9,6 +9,7 @@ namespace selfheal {
 namespace {
 
 const std::string all_starts = "all";
+const std::string all_input = "all";
 // A control message older or newer than this by its own time is a replay or a wrong clock.
 constexpr DurationMs control_age_ms_max = 10 * one_minute_ms;
 // Nonces are kept for longer than a message may be old.
@@ -63,6 +64,13 @@ std::string failed_names(const Verdict& verdict, bool hard_only) {
   return names;
 }
 
+// Whether all checks but this one passed.
+bool failed_only(const Verdict& verdict, std::string_view name) {
+  const auto failed = [](const CheckResult& check) { return !check.passed; };
+  return std::ranges::count_if(verdict.checks, failed) == 1 &&
+         std::ranges::find_if(verdict.checks, failed)->name == name;
+}
+
 }  // namespace
 
 Approver::Approver()
@@ -72,6 +80,7 @@ Approver::Approver()
       doubts_("approver/doubt/"),
       nonces_("approver/nonce/"),
       starts_("approver/starts/"),
+      suspected_("approver/suspected/"),
       observed_("approver") {}
 
 void Approver::save(PageSink& sink) {
@@ -82,6 +91,7 @@ void Approver::save(PageSink& sink) {
   doubts_.save(sink);
   nonces_.save(sink);
   starts_.save(sink);
+  suspected_.save(sink);
   observed_.save(sink);
 }
 
@@ -89,7 +99,8 @@ bool Approver::load(std::string_view page_key, std::string_view value) {
   return held_.load(page_key, value) || rates_.load(page_key, value) ||
          breakers_.load(page_key, value) || active_.load(page_key, value) ||
          doubts_.load(page_key, value) || nonces_.load(page_key, value) ||
-         starts_.load(page_key, value) || observed_.load(page_key, value);
+         starts_.load(page_key, value) || suspected_.load(page_key, value) ||
+         observed_.load(page_key, value);
 }
 
 TimeMs Approver::next_due_ms() const {
@@ -99,6 +110,7 @@ TimeMs Approver::next_due_ms() const {
     if (held.state == "held_for_window" && held.window_ms > 0) {
       due_ms = std::min(due_ms, held.window_ms);
     }
+    if (held.for_input && suspected_.rows().empty()) due_ms = 0;
   }
   return std::min(due_ms, breakers_.next_due_ms());
 }
@@ -152,6 +164,7 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     held->window_ms = verdict->verdict == "held_for_window"
                           ? next_change_window_ms(settings(), place.tick_ms)
                           : 0;
+    held->for_input = failed_only(*verdict, "input_path");
   } else if (const auto* answered = std::get_if<ApprovalAnswered>(&event.body)) {
     nonces_.at(answered->nonce).until_ms = place.tick_ms + nonce_kept_ms;
   } else if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
@@ -176,6 +189,9 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     observed_.forget_service(closed->service);
   } else if (const auto* changed = std::get_if<BreakerChanged>(&event.body)) {
     breakers_.on_told(*changed);
+  } else if (const auto* path = std::get_if<InputPathChanged>(&event.body)) {
+    suspected_.clear();
+    if (path->suspected) suspected_.put(all_input, {path->reason});
   }
 }
 
@@ -243,6 +259,9 @@ void Approver::check_autonomy(const Token& token, const Proposal& proposal,
       number(proposal.confidence), number(least));
   add(verdict, "change_window", in_change_window(settings(), token.cut.tick_ms),
       truth(in_change_window(settings(), token.cut.tick_ms)), "true");
+  const SuspectedInput* suspected = suspected_.find(all_input);
+  add(verdict, "input_path", suspected == nullptr,
+      suspected == nullptr ? "trusted" : suspected->reason, "trusted");
   add(verdict, "tier", service != nullptr && tier != "critical", tier, "not critical");
   // A service without history is trusted neither more nor less than any other.
   add(verdict, "trust", true, "neutral", "not low");
@@ -296,8 +315,7 @@ Verdict Approver::examine(const Token& token, const Proposal& proposal) const {
   check_policy(token, proposal, verdict);
   const std::string hard = failed_names(verdict, true);
   const std::string all = failed_names(verdict, false);
-  const bool only_window = proposal.proactive && all.starts_with("change_window ") &&
-                           all.find(", ") == std::string::npos;
+  const bool only_window = proposal.proactive && failed_only(verdict, "change_window");
   if (!hard.empty()) {
     verdict.verdict = "denied";
     verdict.reason = "refused: " + hard;
@@ -424,7 +442,8 @@ void Approver::move_held(Token& token) {
   for (const auto& [id, held] : held_.rows()) {
     const bool window =
         held.state == "held_for_window" && held.window_ms > 0 && held.window_ms <= now_ms;
-    if (held.expires_ms > now_ms && !window) continue;
+    const bool input = held.for_input && suspected_.rows().empty();
+    if (held.expires_ms > now_ms && !window && !input) continue;
     due.push_back(held);
     if (due.size() >= moves_per_cut_max) break;
   }

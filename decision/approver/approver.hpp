@@ -19,7 +19,8 @@ struct HeldProposal {
   std::string policy_hash;
   std::string action;
   TimeMs expires_ms = 0;
-  TimeMs window_ms = 0;  // when the next window opens
+  TimeMs window_ms = 0;    // when the next window opens
+  bool for_input = false;  // it only waits for signals that are missing
   static constexpr auto fields() {
     return std::tuple{field("proposal", &HeldProposal::proposal),
                       field("state", &HeldProposal::state),
@@ -27,7 +28,8 @@ struct HeldProposal {
                       field("policy_hash", &HeldProposal::policy_hash),
                       field("action", &HeldProposal::action),
                       field("expires_ms", &HeldProposal::expires_ms),
-                      field("window_ms", &HeldProposal::window_ms)};
+                      field("window_ms", &HeldProposal::window_ms),
+                      field("for_input", &HeldProposal::for_input)};
   }
   bool operator==(const HeldProposal&) const = default;
 };
@@ -61,6 +63,13 @@ struct DoubtRow {
         field("incident_id", &DoubtRow::incident_id), field("breaker", &DoubtRow::breaker)};
   }
   bool operator==(const DoubtRow&) const = default;
+};
+
+// Why the way of the signals is suspected; no row while it is trusted.
+struct SuspectedInput {
+  std::string reason;
+  static constexpr auto fields() { return std::tuple{field("reason", &SuspectedInput::reason)}; }
+  bool operator==(const SuspectedInput&) const = default;
 };
 
 struct NonceRow {
@@ -105,10 +114,11 @@ class Approver : public Stage {
   Table<HeldProposal> held_;  // by proposal id
   Table<RateRow> rates_;      // by service
   Breakers breakers_;
-  Table<ActiveRun> active_;  // by action id
-  Table<DoubtRow> doubts_;   // by action id, until a person answers
-  Table<NonceRow> nonces_;   // of the last hour
-  Table<RateRow> starts_;    // one row: run intents of the last minute
+  Table<ActiveRun> active_;          // by action id
+  Table<DoubtRow> doubts_;           // by action id, until a person answers
+  Table<NonceRow> nonces_;           // of the last hour
+  Table<RateRow> starts_;            // one row: run intents of the last minute
+  Table<SuspectedInput> suspected_;  // at most one row
   ObservedValues observed_;
 };
 

@@ -74,6 +74,8 @@ void ApprovalAudit::take_event(const JournalRecord& record, std::size_t k, Audit
     if (over) active_.erase(finished->action_id);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     active_.erase(outcome->action_id);
+  } else if (const auto* path = std::get_if<InputPathChanged>(&event.body)) {
+    input_suspected_ = path->suspected;
   }
 }
 
@@ -107,6 +109,7 @@ void ApprovalAudit::check_policy(const std::string& place, TimeMs now_ms, const 
   if (size_of(begun_ms_) >= limits.fleet_starts_per_minute) {
     report.violate(8, place, "approved by policy beyond limits.fleet_starts_per_minute");
   }
+  if (input_suspected_) report.violate(8, place, "approved by policy while its input is suspected");
   const Playbook* playbook = find_playbook(settings_, proposal.playbook);
   const bool willing = playbook != nullptr && playbook->auto_approve && playbook->risk == "low" &&
                        playbook_hash(*playbook) == proposal.playbook_hash;

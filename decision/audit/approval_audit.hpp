@@ -57,6 +57,7 @@ class ApprovalAudit {
   std::set<std::string> nonces_;
   std::map<std::string, Approval> approvals_;  // by proposal
   std::set<std::string> active_;               // runs, by action id
+  bool input_suspected_ = false;
   std::deque<TimeMs> begun_ms_;
 };
 

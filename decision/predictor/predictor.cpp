@@ -7,7 +7,8 @@
 namespace selfheal {
 namespace {
 
-constexpr std::size_t seen_ids_max = 10000;
+// One row an id, until fold version 4.
+constexpr std::string_view outdated_prefix = "predictor/seen/";
 constexpr std::size_t active_rows_max = 20000;
 // Diagnoses that rules may raise in one cut, so that a batch stays within a record. A rule that was
 // kept waiting speaks at the series' next value.
@@ -29,36 +30,48 @@ Predictor::Predictor()
     : active_("predictor/active/"),
       predictions_("predictor/prediction/"),
       beliefs_("predictor/belief/"),
-      seen_("predictor/seen/"),
       crossings_("predictor/crossing/"),
       error_rates_("predictor/error_rate/"),
       forwards_taken_("predictor/forward/"),
       watched_("predictor/watched/"),
-      looks_("predictor/look/") {}
+      looks_("predictor/look/"),
+      input_path_("predictor/input_path/") {}
 
 void Predictor::save(PageSink& sink) {
   active_.save(sink);
   predictions_.save(sink);
   beliefs_.save(sink);
-  seen_.save(sink);
+  for (const std::string& page : outdated_pages_) sink.erase(page);
+  outdated_pages_.clear();
+  seen_.save("predictor/seen_ids/", sink);
   crossings_.save(sink);
   error_rates_.save(sink);
   forwards_taken_.save(sink);
   watched_.save(sink);
   looks_.save(sink);
+  input_path_.save(sink);
+  pulses_.save("predictor/pulse/", sink);
   table_.save("predictor/series/", sink);
 }
 
 bool Predictor::load(std::string_view page_key, std::string_view value) {
+  if (page_key.starts_with(outdated_prefix)) {
+    outdated_pages_.emplace_back(page_key);
+    return true;
+  }
   return active_.load(page_key, value) || predictions_.load(page_key, value) ||
-         beliefs_.load(page_key, value) || seen_.load(page_key, value) ||
+         beliefs_.load(page_key, value) || seen_.load("predictor/seen_ids/", page_key, value) ||
          crossings_.load(page_key, value) || error_rates_.load(page_key, value) ||
          forwards_taken_.load(page_key, value) || watched_.load(page_key, value) ||
-         looks_.load(page_key, value) || table_.load("predictor/series/", page_key, value);
+         looks_.load(page_key, value) || input_path_.load(page_key, value) ||
+         pulses_.load("predictor/pulse/", page_key, value) ||
+         table_.load("predictor/series/", page_key, value);
 }
 
 void Predictor::finish_load() {
   table_.finish_load();
+  pulses_.finish_load();
+  seen_.finish_load();
   uses_.clear();
   for (std::uint32_t metric = 0; metric < table_.metrics().size(); ++metric) note_metric(metric);
   is_watched_.assign(table_.services().size(), 0);
@@ -76,6 +89,7 @@ void Predictor::configure(std::shared_ptr<const Settings> settings) {
   plain_.rise.log_rise = 0;
   latency_ = plain_;
   latency_.rise = RiseLimit::from_fraction(predictor.latency_rise);
+  pulses_.configure(settings->silence.after.ms, settings->silence.window.ms);
   asked_metrics_.clear();
   const auto ask = [&](const Condition& condition) {
     if (!condition.metric.empty()) asked_metrics_.insert(condition.metric);
@@ -115,7 +129,7 @@ void Predictor::note_metric(std::uint32_t metric) {
 }
 
 TimeMs Predictor::next_due_ms() const {
-  TimeMs due_ms = to_publish_.empty() ? Token::no_due : 0;
+  TimeMs due_ms = to_publish_.empty() ? silence_due_ms() : 0;
   for (const auto& [key, prediction] : predictions_.rows()) {
     due_ms = std::min(due_ms, prediction.score.empty() ? prediction.deadline_ms : 0);
   }
@@ -128,7 +142,7 @@ TimeMs Predictor::next_due_ms() const {
 // --- evolve -------------------------------------------------------------------------------------
 
 void Predictor::on_diagnosis(const Diagnosis& diagnosis, const EventPlace& place) {
-  if (!diagnosis.signal_id.empty()) seen_.at(diagnosis.signal_id).seen_ms = place.tick_ms;
+  if (!diagnosis.signal_id.empty()) seen_.add(diagnosis.signal_id);
   if (diagnosis.stale) return;
   active_.put(
       trouble_key(diagnosis.service, diagnosis.resource_id, diagnosis.code),
@@ -215,6 +229,8 @@ void Predictor::evolve(const Event& event, const EventPlace& place) {
     if (outcome->proactive && outcome->result == "recovered") {
       mark_predictions(outcome->service, "TP", true);
     }
+  } else if (const auto* changed = std::get_if<InputPathChanged>(&event.body)) {
+    on_input_path(*changed, place);
   } else if (const auto* taken = std::get_if<ForwardTaken>(&event.body)) {
     forwards_taken_.put(std::to_string(taken->source_shard),
                         {taken->source_seq, taken->source_k, taken->source_ms});
@@ -235,6 +251,7 @@ void Predictor::decide(Token& token) {
     send_dead_letters(token, *token.signals);
   }
   plan_look(token);
+  watch_silence(token);
   send_forwards(token);
   score(token);
   token.series = static_cast<std::int64_t>(table_.size());
@@ -268,18 +285,10 @@ std::string Predictor::cause_of(const Signal& signal) const {
   return signal.offset < 0 ? "timer" : "signals:" + std::to_string(signal.offset);
 }
 
-bool Predictor::seen_before(const Token& token, const Signal& signal) {
+bool Predictor::seen_before(const Signal& signal) {
   if (signal.id.empty()) return false;
-  const std::string id(signal.id);
-  if (seen_.find(id) != nullptr) return true;
-  if (seen_.size() >= seen_ids_max) {
-    // The oldest half goes: an id that comes again after that many others is a new one.
-    std::vector<std::pair<TimeMs, std::string>> by_age;
-    for (const auto& [key, row] : seen_.rows()) by_age.emplace_back(row.seen_ms, key);
-    std::sort(by_age.begin(), by_age.end());
-    for (std::size_t i = 0; i < by_age.size() / 2; ++i) seen_.erase(by_age[i].second);
-  }
-  seen_.at(id).seen_ms = token.cut.tick_ms;
+  if (seen_.contains(signal.id)) return true;
+  seen_.add(signal.id);
   return false;
 }
 

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "decision/graph.hpp"
+#include "decision/predictor/pulses.hpp"
+#include "decision/predictor/seen_ids.hpp"
 #include "decision/predictor/series_table.hpp"
 #include "decision/stage.hpp"
 
@@ -59,10 +61,11 @@ struct RuleBelief {
   bool operator==(const RuleBelief&) const = default;
 };
 
-struct SeenId {
+// A service with an open incident.
+struct WatchedService {
   TimeMs seen_ms = 0;
-  static constexpr auto fields() { return std::tuple{field("seen_ms", &SeenId::seen_ms)}; }
-  bool operator==(const SeenId&) const = default;
+  static constexpr auto fields() { return std::tuple{field("seen_ms", &WatchedService::seen_ms)}; }
+  bool operator==(const WatchedService&) const = default;
 };
 
 // A limit that is being crossed, by series and rule. Soft.
@@ -105,6 +108,18 @@ struct LookRow {
   bool operator==(const LookRow&) const = default;
 };
 
+// Whether the way of the signals is suspected. One row.
+struct InputPath {
+  TimeMs since_ms = 0;      // 0: it is trusted
+  std::int64_t silent = 0;  // of the services, when it was last told
+  std::int64_t services = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("since_ms", &InputPath::since_ms), field("silent", &InputPath::silent),
+                      field("services", &InputPath::services)};
+  }
+  bool operator==(const InputPath&) const = default;
+};
+
 class Predictor : public Stage {
  public:
   Predictor();
@@ -139,6 +154,10 @@ class Predictor : public Stage {
   void apply_rise(Token& token, const Signal& signal, SeriesNumber series, Edge edge);
   void plan_look(Token& token);
   void look_at_stretch(Token& token, LookRow& look);
+  void watch_silence(Token& token);
+  TimeMs silence_due_ms() const;
+  bool is_input_suspected() const;
+  void on_input_path(const InputPathChanged& changed, const EventPlace& place);
   void note_silent(Token& token, SeriesNumber series, const Observation& seen);
   void note_observation(Token& token, const Signal& signal, SeriesNumber series,
                         const Observation& seen);
@@ -156,7 +175,7 @@ class Predictor : public Stage {
   void mark_predictions(const std::string& service, const std::string& score, bool acted_too);
   void note_metric(std::uint32_t metric);
   bool is_stale(const Token& token, const Signal& signal) const;
-  bool seen_before(const Token& token, const Signal& signal);
+  bool seen_before(const Signal& signal);
   bool may_say(const Token& token, const std::string& service, const std::string& resource_id,
                const std::string& code) const;
   std::vector<std::string> playbooks_for(const std::string& code) const;
@@ -167,13 +186,16 @@ class Predictor : public Stage {
   Table<ActiveTrouble> active_;
   Table<OpenPrediction> predictions_;
   Table<RuleBelief> beliefs_;
-  Table<SeenId> seen_;
+  SeenIds seen_;  // soft
   Table<Crossing> crossings_;
   Table<ErrorRate> error_rates_;
   Table<ForwardMark> forwards_taken_;
-  Table<SeenId> watched_;  // services with an open incident
-  Table<LookRow> looks_;   // one row
-  bool opened_ = false;    // this cut put a value into a bucket
+  Table<WatchedService> watched_;            // by service
+  Table<LookRow> looks_;                     // one row
+  std::vector<std::string> outdated_pages_;  // of earlier versions: loaded, and to be erased
+  Table<InputPath> input_path_;
+  Pulses pulses_;        // by service number of table_; soft
+  bool opened_ = false;  // this cut put a value into a bucket
   Graph graph_;
 
   // Derived from settings, by metric number.

@@ -91,6 +91,7 @@ void Predictor::forget_soft() {
   error_rates_.clear();
   seen_.clear();
   looks_.clear();
+  pulses_.clear();
   uses_.clear();
   is_watched_.clear();
   to_publish_.clear();

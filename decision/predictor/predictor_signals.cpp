@@ -117,6 +117,7 @@ void Predictor::take_metric(Token& token, const Signal& signal, SeriesNumber ser
   const SeriesEntry& entry = table_.entry(series);
   const MetricUse& use = uses_[entry.metric];
   const DetectorSettings& detector = use.latency ? latency_ : plain_;
+  pulses_.beat(entry.service, seconds_of(signal.received_ms));
   const Observation seen = observe(table_.fast(series), &table_.wide(series), signal.value,
                                    seconds_of(signal.time_ms), detector);
   table_.mark_changed(series);
@@ -253,7 +254,7 @@ void Predictor::take_other(Token& token, const Signal& signal) {
 
 void Predictor::take_failure(Token& token, const Signal& signal) {
   const SignalDetail& detail = *signal.detail;
-  if (seen_before(token, signal)) return;
+  if (seen_before(signal)) return;
   const std::string resource(signal.resource_kind == "service" ? std::string_view()
                                                                : signal.resource_id);
   if (!may_say(token, std::string(signal.service), resource, detail.code)) return;
@@ -283,7 +284,7 @@ void Predictor::take_alert(Token& token, const Signal& signal) {
   if (detail.status == "resolved") {
     return clear(token, signal, resource, code, "the alert is resolved");
   }
-  if (seen_before(token, signal) || !may_say(token, std::string(signal.service), resource, code)) {
+  if (seen_before(signal) || !may_say(token, std::string(signal.service), resource, code)) {
     return;
   }
   Diagnosis diagnosis{.code = code,

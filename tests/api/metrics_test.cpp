@@ -28,6 +28,7 @@ void use_everything(Metrics& metrics) {
   metrics.set_shards({{"live", 4}});
   metrics.set_series(0, 12);
   metrics.set_breakers({{"open", 1}});
+  metrics.set_suspected_inputs({2});
   metrics.count_restart("fault");
 }
 
@@ -40,6 +41,14 @@ TEST(Metrics, PromtoolFindsNothingToComplainOf) {
   std::ofstream(file) << metrics.render(2000);
   EXPECT_EQ(std::system(("promtool check metrics < " + file + " 1>&2").c_str()), 0);
   std::filesystem::remove(file);
+}
+
+TEST(Metrics, AnInputThatIsTrustedAgainIsShownAsZero) {
+  Metrics metrics;
+  metrics.set_suspected_inputs({2});
+  EXPECT_NE(metrics.render(0).find("self_heal_input_suspected{shard=\"2\"} 1"), std::string::npos);
+  metrics.set_suspected_inputs({});
+  EXPECT_NE(metrics.render(0).find("self_heal_input_suspected{shard=\"2\"} 0"), std::string::npos);
 }
 
 TEST(Metrics, ALagThatIsNotKnownIsAbsent) {

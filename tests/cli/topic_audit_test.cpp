@@ -289,6 +289,20 @@ TEST_F(TopicAuditTest, EightALimitThatPolicyDidNotKeep) {
   EXPECT_NE(story.find("beyond limits.fleet_concurrent"), std::string::npos) << story;
 }
 
+TEST_F(TopicAuditTest, EightAnApprovalAlthoughTheInputIsSuspected) {
+  for (std::int64_t shard = 0; shard < honest_partitions; ++shard) {
+    rewrite(shard, [](std::vector<JournalRecord>& chain) {
+      const auto batch = std::ranges::find(chain, JournalKind::batch, &JournalRecord::kind);
+      ASSERT_NE(batch, chain.end());
+      batch->events.insert(batch->events.begin(),
+                           {"", "", "timer", InputPathChanged{true, 90, 100, "fell silent"}});
+    });
+  }
+  relay();
+  EXPECT_TRUE(audit().contains(8));
+  EXPECT_NE(story.find("while its input is suspected"), std::string::npos) << story;
+}
+
 TEST_F(TopicAuditTest, NineAStepWithoutALock) {
   drop_event<LockAcquired>();
   relay();

@@ -102,6 +102,8 @@ void ClusterAudit::take_events(const JournalRecord& record, Time time) {
     if (time == Time::again) continue;
     if (std::holds_alternative<IncidentOpened>(event.body)) ++report_.incidents;
     if (std::holds_alternative<LockQueued>(event.body)) ++report_.lock_waits;
+    const auto* path = std::get_if<InputPathChanged>(&event.body);
+    if (path != nullptr && path->suspected) ++report_.suspicions;
     if (std::holds_alternative<DoubtResolved>(event.body)) ++report_.doubts_ended;
   }
 }

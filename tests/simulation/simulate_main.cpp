@@ -130,11 +130,11 @@ class Run {
               << " crashes, " << sum_.rewritten << " rewritten journals refused, "
               << sum_.zombie_appends << " appends by replaced owners ignored, " << sum_.poisoned
               << " poisonous records, " << sum_.failed_cuts << " failed cuts, " << sum_.locks
-              << " locks, " << sum_.lock_waits << " waits for one, " << sum_.disks_lost
-              << " lost disks, " << sum_.snapshots_written << " snapshots, "
-              << sum_.snapshots_restored << " restored from, " << sum_.snapshots_refused
-              << " refused, " << sum_.orders << " orders to claim; digest " << std::hex
-              << sum_.digest << std::dec << "\n"
+              << " locks, " << sum_.lock_waits << " waits for one, " << sum_.suspicions
+              << " inputs suspected, " << sum_.disks_lost << " lost disks, "
+              << sum_.snapshots_written << " snapshots, " << sum_.snapshots_restored
+              << " restored from, " << sum_.snapshots_refused << " refused, " << sum_.orders
+              << " orders to claim; digest " << std::hex << sum_.digest << std::dec << "\n"
               << std::fixed << std::setprecision(2) << cpu_ms << " ms CPU a schedule, "
               << options_.jobs << " jobs" << std::endl;
     return bad_ == 0;

@@ -57,6 +57,12 @@ Settings settings_for(Dice& dice, bool once_only) {
     settings.limits.fleet_wait.ms = 5000 + static_cast<DurationMs>(dice.below(60000));
   }
   settings.approval.request_expires.ms = 30000;
+  if (dice.chance(0.5)) {
+    settings.silence.services_min = 1;
+    settings.silence.after.ms = 2000 + static_cast<DurationMs>(dice.below(10000));
+    settings.silence.window.ms = 20000;
+    settings.silence.hold_max.ms = 20000 + static_cast<DurationMs>(dice.below(40000));
+  }
   settings.playbooks = {
       playbook("restart", "service_down", true, once_only ? "neither" : "idempotent"),
       playbook("reboot", "service_down", dice.chance(0.5), "neither"),

@@ -383,6 +383,7 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   poisoned += other.poisoned;
   locks += other.locks;
   lock_waits += other.lock_waits;
+  suspicions += other.suspicions;
   disks_lost += other.disks_lost;
   snapshots_written += other.snapshots_written;
   snapshots_restored += other.snapshots_restored;

@@ -26,6 +26,7 @@ struct SimulationReport {
   std::int64_t failed_cuts = 0;
   std::int64_t locks = 0;       // granted
   std::int64_t lock_waits = 0;  // runs that had to wait for theirs
+  std::int64_t suspicions = 0;  // of the input: too many fell silent at once
   std::int64_t poisoned = 0;    // records skipped because each killed its shard twice
 
   std::int64_t disks_lost = 0;

@@ -1,8 +1,10 @@
 """The service on the embedded bus, as a newcomer runs it."""
 import json
 import os
+import re
 import signal
 import subprocess
+import threading
 import urllib.parse
 import urllib.request
 
@@ -124,6 +126,58 @@ def waits_for_a_person():
         service.close()
 
 
+def asks_a_person_while_many_are_silent():
+    service = Service(partitions=1)
+    with open(service.config, "a") as config:
+        config.write("silence: {after: 2s, window: 60s}\n")
+    stop = threading.Event()
+
+    speaking = list(range(21))
+
+    def speak():
+        while not stop.wait(0.5):
+            service.post("/api/signals", "\n".join(json.dumps(
+                {"type": "metric", "service": f"service-{i}", "metric": "up", "value": 1})
+                for i in list(speaking)))
+
+    def taken():
+        found = re.search(r'self_heal_signals_total{type="metric"} ([0-9]+)',
+                          service.get("/metrics"))
+        return int(found[1])
+
+    def suspected():
+        return 'self_heal_input_suspected{shard="0"} 1' in service.get("/metrics")
+
+    try:
+        service.start()
+        speaker = threading.Thread(target=speak)
+        speaker.start()
+        wait_for("every service to be known", lambda: taken() >= 21 * 14)
+        check(not suspected(), "nobody is silent")
+        del speaking[1:]
+        wait_for("the silence to be noticed", suspected, 60)
+        service.post("/api/signals", FAILURE)
+        held = service.incident("held_for_person")
+        story = json.loads(service.command("incidents", "show", held["id"], "--json"))
+        check("20 of 21 services fell silent together" in json.dumps(story), "the story says why")
+        check(not service.effect_lines(), "nothing is touched while the input is suspected")
+        speaking.extend(range(1, 21))
+        closed = service.incident("closed")
+        check(closed["id"] == held["id"] and closed["approved_by"] == "policy",
+              "with the signals the run goes on by itself")
+        check(not suspected(), "the input is trusted again")
+        stop.set()
+        speaker.join()
+        service.stop()
+        replay = json.loads(service.command("replay", "--json"))
+        check(replay["differing"] == 0, f"replay is equal: {replay}")
+        check(json.loads(service.command("audit", "verify", "--deep", "--json"))["holds"],
+              "the audit holds")
+    finally:
+        stop.set()
+        service.close()
+
+
 def observes_only():
     service = Service(mode="observe")
     try:
@@ -217,5 +271,5 @@ Service.incidents_stopped = lambda self: self.command(
     "incidents", "list", "--json", "--data-dir", os.path.join(self.folder, "data")).splitlines()
 
 run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus,
-    waits_for_a_person, observes_only, shows_what_a_reload_brought, lists_breakers,
-    finds_one_changed_byte, says_what_is_wrong)
+    waits_for_a_person, asks_a_person_while_many_are_silent, observes_only,
+    shows_what_a_reload_brought, lists_breakers, finds_one_changed_byte, says_what_is_wrong)

@@ -28,11 +28,11 @@ TEST(MetricScan, ReadsTheUsualForms) {
 }
 
 TEST(MetricScan, NumbersAreTheNearestDouble) {
-  for (const std::string_view number : {
-           "0", "-0", "-0.0", "0.1", "0.30000000000000004", "123456789012345", "1234567890123456",
-           "9007199254740993", "0.123456789012345", "0.1234567890123456", "1e5", "1E+5", "1.5e-7",
-           "179769313486231570000000000000000000000", "2.2250738585072014e-308", "4.9e-324",
-           "18446744073709551616", "99999999999999999999999999.5", "123456789.123456"}) {
+  for (const std::string_view number :
+       {"0", "-0", "-0.0", "0.1", "0.30000000000000004", "123456789012345", "1234567890123456",
+        "9007199254740993", "0.123456789012345", "0.1234567890123456", "1e5", "1E+5", "1.5e-7",
+        "179769313486231570000000000000000000000", "2.2250738585072014e-308", "4.9e-324",
+        "18446744073709551616", "99999999999999999999999999.5", "123456789.123456"}) {
     EXPECT_EQ(scan_both(metric_with("\"value\":" + std::string(number))), Scanned::agrees)
         << number;
   }
@@ -51,22 +51,45 @@ TEST(MetricScan, LeavesWhatIsNotUsual) {
   std::string many;
   for (int i = 0; i < 65; ++i) many += (i == 0 ? "\"k" : ",\"k") + std::to_string(i) + "\":\"v\"";
   for (const std::string& text : {
-           std::string("{}"), std::string("{"), std::string("[1]"),
+           std::string("{}"),
+           std::string("{"),
+           std::string("[1]"),
            std::string(R"({"type":"failure","service":"s","code":"c"})"),
            std::string(R"({"service":"s","metric":"m","value":1})"),
-           metric_with(R"("value":1)") + "}", metric_with(R"("value":1)") + " 2",
-           metric_with(R"("value":1,)"), metric_with(R"("value":01)"), metric_with(R"("value":+1)"),
-           metric_with(R"("value":1.)"), metric_with(R"("value":.5)"), metric_with(R"("value":-)"),
-           metric_with(R"("value":1e)"), metric_with(R"("value":1e999)"),
-           metric_with(R"("value":NaN)"), metric_with(R"("value":null)"),
-           metric_with(R"("value":"1")"), metric_with(R"("value" 1)"), metric_with(R"("value":)"),
-           metric_with(R"("time_ms":1.0)"), metric_with(R"("time_ms":1e3)"),
-           metric_with(R"("time_ms":1234567890123456789)"), metric_with(R"("unknown":1)"),
-           metric_with(R"("id":"a\n")"), metric_with("\"id\":\"\xc3\xa4\""),
-           metric_with("\"id\":\"a\tb\""), metric_with("\"id\":\"a"), metric_with(R"("id":7)"),
-           metric_with(R"("labels":{"a":1})"), metric_with(R"("labels":["a"])"),
-           metric_with("\"labels\":{" + many + "}"), metric_with(R"("resource":{"name":"x"})"),
-           metric_with(R"("specversion":"1.0")"), metric_with("\"value\":\n1"),
+           metric_with(R"("value":1)") + "}",
+           metric_with(R"("value":1)") + " 2",
+           metric_with(R"("value":1,)"),
+           metric_with(R"("value":01)"),
+           metric_with(R"("value":+1)"),
+           metric_with(R"("value":1.)"),
+           metric_with(R"("value":.5)"),
+           metric_with(R"("value":-)"),
+           metric_with(R"("value":1e)"),
+           metric_with(R"("value":1e999)"),
+           metric_with(R"("value":NaN)"),
+           metric_with(R"("value":null)"),
+           metric_with(R"("value":"1")"),
+           metric_with(R"("value" 1)"),
+           metric_with(R"("value":)"),
+           metric_with(R"("time_ms":1.0)"),
+           metric_with(R"("time_ms":1e3)"),
+           metric_with(R"("time_ms":1234567890123456789)"),
+           metric_with(R"("unknown":1)"),
+           metric_with(R"("sentinel ":"p")"),
+           metric_with(R"("id ":"c")"),
+           metric_with(R"("sentinels":"p")"),
+           metric_with(R"("":"p")"),
+           metric_with(R"("id":"a\n")"),
+           metric_with("\"id\":\"\xc3\xa4\""),
+           metric_with("\"id\":\"a\tb\""),
+           metric_with("\"id\":\"a"),
+           metric_with(R"("id":7)"),
+           metric_with(R"("labels":{"a":1})"),
+           metric_with(R"("labels":["a"])"),
+           metric_with("\"labels\":{" + many + "}"),
+           metric_with(R"("resource":{"name":"x"})"),
+           metric_with(R"("specversion":"1.0")"),
+           metric_with("\"value\":\n1"),
        }) {
     EXPECT_EQ(scan_both(text), Scanned::left) << text;
   }
@@ -76,7 +99,9 @@ TEST(MetricScan, NeverReadsAnythingElseThanTheGeneralReader) {
   const std::string honest =
       metric_with(R"("value":0.42,"time":"2026-11-22T09:30:00.123Z","time_ms":1795339800000,)"
                   R"("labels":{"zone":"a","b":"c"},"resource":{"kind":"host","id":"h"},"id":"c")");
-  const std::string bytes = "{}[]\",:\\ 0123456789.-+eE\n\t\x7f\xc3\xa4" "abtv";
+  const std::string bytes =
+      "{}[]\",:\\ 0123456789.-+eE\n\t\x7f\xc3\xa4"
+      "abtv";
   std::mt19937 random(2);
   int agreed = 0;
   for (int i = 0; i < 50'000; ++i) {

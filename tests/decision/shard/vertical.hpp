@@ -94,6 +94,8 @@ class Vertical {
     feed(batch, {}, {});
   }
 
+  void take(std::shared_ptr<const SignalBatch> batch) { feed(std::move(batch), {}, {}); }
+
   void answer(const std::string& kind, const std::string& hash) {
     ControlInput control;
     control.message.kind = kind;

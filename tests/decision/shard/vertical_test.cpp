@@ -137,6 +137,101 @@ TEST(Vertical, OutsideTheWindowAProactiveProposalIsHeldAndDroppedWithItsLeadTime
   EXPECT_EQ(shard.count<Escalated>(), 0) << "trouble that is only predicted wakes nobody";
 }
 
+// Each service sends a metric every five seconds.
+void speak(Vertical& shard, int services, DurationMs duration_ms) {
+  for (DurationMs passed_ms = 0; passed_ms < duration_ms; passed_ms += 5000) {
+    auto batch = std::make_shared<SignalBatch>();
+    for (int i = 0; i < services; ++i) {
+      batch->signals.push_back({.time_ms = shard.now_ms,
+                                .received_ms = shard.now_ms,
+                                .service = batch->keep("other-" + std::to_string(i)),
+                                .metric = "requests",
+                                .value = 1});
+    }
+    shard.take(batch);
+    shard.pass(5000);
+  }
+}
+
+TEST(Vertical, WhileManyAreSilentARunNeedsAPersonUntilTheySpeakAgain) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  EXPECT_EQ(shard.count<InputPathChanged>(), 0);
+  shard.pass(60'000);
+  ASSERT_EQ(shard.count<InputPathChanged>(), 1);
+  EXPECT_TRUE(shard.last<InputPathChanged>()->suspected);
+  EXPECT_EQ(shard.last<InputPathChanged>()->silent, 20);
+  shard.predict(0.9);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_person");
+  EXPECT_FALSE(shard.check_passed("input_path"));
+  EXPECT_EQ(shard.count<ApprovalRequested>(), 1) << "a person may know better";
+  EXPECT_EQ(shard.count<RunIntent>(), 0);
+  speak(shard, 9, 5000);
+  EXPECT_EQ(shard.count<RunIntent>(), 0) << "not half of them";
+  speak(shard, 11, 5000);
+  EXPECT_FALSE(shard.last<InputPathChanged>()->suspected);
+  EXPECT_EQ(shard.last<Verdict>()->approved_by, "policy");
+  EXPECT_EQ(shard.count<RunIntent>(), 1);
+}
+
+TEST(Vertical, AFewThatComeBackAreNotEnoughWhereAThirdWasSilent) {
+  Settings strict = settings();
+  strict.silence.share = 0.3;
+  Vertical shard(strict);
+  speak(shard, 30, 60'000);
+  speak(shard, 20, 60'000);
+  ASSERT_EQ(shard.count<InputPathChanged>(), 1);
+  EXPECT_EQ(shard.last<InputPathChanged>()->silent, 10);
+  // Longer than what counts as at once: the others speak, and are not what is missing.
+  speak(shard, 24, 180'000);
+  EXPECT_EQ(shard.count<InputPathChanged>(), 1);
+  speak(shard, 25, 5000);
+  EXPECT_EQ(shard.count<InputPathChanged>(), 2);
+}
+
+TEST(Vertical, WhileManyAreSilentAPersonMayApprove) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  shard.pass(60'000);
+  shard.predict(0.9);
+  shard.answer("approve", shard.last<ApprovalRequested>()->content_hash);
+  EXPECT_EQ(shard.last<Verdict>()->approved_by, "person");
+  EXPECT_EQ(shard.count<RunIntent>(), 1);
+}
+
+TEST(Vertical, WhatHasNotBeenTakenIsNoMassSilence) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  for (int i = 0; i < 12; ++i) {
+    shard.behind_ms += 10'000;
+    shard.pass(10'000);
+  }
+  EXPECT_EQ(shard.count<InputPathChanged>(), 0);
+  shard.behind_ms = 0;
+  shard.pass(10'000);
+  EXPECT_EQ(shard.count<InputPathChanged>(), 1);
+}
+
+TEST(Vertical, ThoseThatStaySilentAreTakenForGone) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  shard.pass(60'000);
+  shard.pass(settings().silence.hold_max.ms);
+  ASSERT_EQ(shard.count<InputPathChanged>(), 2);
+  EXPECT_FALSE(shard.last<InputPathChanged>()->suspected);
+  shard.predict(0.9);
+  EXPECT_EQ(shard.count<RunIntent>(), 1);
+}
+
+TEST(Vertical, AnotherOwnerKnowsThatTheInputIsSuspected) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  shard.pass(60'000);
+  shard.continue_by_another_owner();
+  shard.predict(0.9);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_person");
+}
+
 TEST(Vertical, ShadowRecordsAndObserveNeverRuns) {
   Settings shadow = settings();
   shadow.predictive_shadow = true;

@@ -1,0 +1,62 @@
+// The part of the predictor that suspects the way here: where many services fall silent at once,
+// something between them and this shard is broken, and what else is seen may be as wrong.
+#include <algorithm>
+
+#include "decision/predictor/predictor.hpp"
+
+namespace selfheal {
+namespace {
+
+const std::string one_row = "way";
+
+std::string count_of(std::int64_t silent, std::int64_t services, const std::string& what) {
+  return std::to_string(silent) + " of " + std::to_string(services) + " services " + what;
+}
+
+}  // namespace
+
+bool Predictor::is_input_suspected() const {
+  const InputPath* path = input_path_.find(one_row);
+  return path != nullptr && path->since_ms > 0;
+}
+
+void Predictor::on_input_path(const InputPathChanged& changed, const EventPlace& place) {
+  input_path_.put(one_row,
+                  {changed.suspected ? place.tick_ms : 0, changed.silent, changed.services});
+}
+
+// Silence itself needs no timer: it is judged by how far the input has been taken, and that moves
+// with the input. Whatever could cause an action comes that way, and is judged after it.
+TimeMs Predictor::silence_due_ms() const {
+  return is_input_suspected() ? input_path_.find(one_row)->since_ms + settings().silence.hold_max.ms
+                              : Token::no_due;
+}
+
+void Predictor::watch_silence(Token& token) {
+  const TimeMs through_ms = std::max<TimeMs>(token.cut.caught_up_through_ms, 0);
+  pulses_.advance(static_cast<std::uint32_t>(through_ms / one_second_ms));
+  const SilenceSettings& limits = settings().silence;
+  const std::int64_t silent = pulses_.silent();
+  const std::int64_t services = silent + pulses_.speaking();
+  const bool many = silent >= limits.services_min &&
+                    static_cast<double>(silent) >= limits.share * static_cast<double>(services);
+  if (!is_input_suspected()) {
+    if (many) {
+      emit(token, {"", "", "timer",
+                   InputPathChanged{true, silent, services,
+                                    count_of(silent, services, "fell silent together")}});
+    }
+  } else {
+    const InputPath path = *input_path_.find(one_row);
+    // Half of them, and few enough silent not to be suspected again at once.
+    const bool back = !many && 2 * (path.services - pulses_.speaking()) <= path.silent;
+    const bool long_ago = path.since_ms + limits.hold_max.ms <= token.cut.tick_ms;
+    if (back || long_ago) {
+      std::string reason = count_of(pulses_.speaking(), path.services, "speak again");
+      if (!back) reason = "only " + reason + "; the others are taken for gone";
+      emit(token, {"", "", "timer", InputPathChanged{false, silent, services, std::move(reason)}});
+    }
+  }
+}
+
+}  // namespace selfheal

@@ -1,0 +1,155 @@
+#include "decision/predictor/pulses.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "base/check.hpp"
+
+namespace selfheal {
+namespace {
+
+// A pause is known once it has been seen a few times.
+constexpr std::uint32_t beats_enough = 5;
+constexpr std::uint32_t pause_seconds_max = 15 * 60;
+constexpr std::uint32_t pauses_until_overdue = 4;
+constexpr std::uint32_t sixteenths = 16;
+
+std::uint32_t whole_seconds(DurationMs duration_ms) {
+  return static_cast<std::uint32_t>(
+      std::clamp<DurationMs>(duration_ms / one_second_ms, 1, one_day_ms / one_second_ms));
+}
+
+// A longer pause is believed at once by half, a shorter one slowly: silence must not be seen where
+// a service is merely irregular.
+std::uint32_t usual_pause(std::uint32_t known, std::uint32_t pause) {
+  if (known == 0) return pause;
+  return pause > known ? known + (pause - known) / 2 : known - (known - pause) / 8;
+}
+
+}  // namespace
+
+void Pulses::configure(DurationMs after_ms, DurationMs window_ms) {
+  after_seconds_ = whole_seconds(after_ms);
+  window_seconds_ = whole_seconds(window_ms);
+  count_all();
+}
+
+bool Pulses::is_counted(const Row& row) const {
+  return row.beats >= beats_enough && row.pause_sixteenths <= pause_seconds_max * sixteenths &&
+         overdue_seconds(row) + window_seconds_ > through_seconds_;
+}
+
+std::uint32_t Pulses::overdue_seconds(const Row& row) const {
+  const std::uint32_t pauses = row.pause_sixteenths * pauses_until_overdue / sixteenths;
+  const std::uint32_t due = row.last_seconds + std::max(after_seconds_, pauses);
+  return (due / step_seconds + 1) * step_seconds;
+}
+
+void Pulses::count(const Row& row, std::int64_t change) {
+  if (!is_counted(row)) return;
+  const std::uint32_t due = overdue_seconds(row);
+  std::int64_t& services = overdue_[due];
+  services += change;
+  if (services == 0) overdue_.erase(due);
+  (due <= through_seconds_ ? silent_ : speaking_) += change;
+}
+
+void Pulses::count_all() {
+  overdue_.clear();
+  silent_ = 0;
+  speaking_ = 0;
+  for (const Row& row : rows_) count(row, 1);
+}
+
+void Pulses::note(std::uint32_t service, std::uint32_t received_seconds) {
+  if (service >= rows_.size()) {
+    rows_.resize(service + 1);
+    changed_.resize((rows_.size() + page_rows - 1) / page_rows);
+  }
+  Row& row = rows_[service];
+  count(row, -1);
+  if (row.beats > 0) {
+    constexpr std::uint32_t pause_counted_max = 4 * pause_seconds_max;
+    const std::uint32_t pause = std::min(received_seconds - row.last_seconds, pause_counted_max);
+    row.pause_sixteenths = usual_pause(row.pause_sixteenths, pause * sixteenths);
+  }
+  row.beats = std::min(row.beats + 1, beats_enough);
+  row.last_seconds = received_seconds;
+  count(row, 1);
+  changed_[service / page_rows] = 1;
+}
+
+void Pulses::advance(std::uint32_t through_seconds) {
+  const std::uint32_t through = through_seconds / step_seconds * step_seconds;
+  if (through <= through_seconds_) return;
+  for (auto each = overdue_.upper_bound(through_seconds_);
+       each != overdue_.end() && each->first <= through; ++each) {
+    speaking_ -= each->second;
+    silent_ += each->second;
+  }
+  through_seconds_ = through;
+  through_changed_ = true;
+  while (!overdue_.empty() && overdue_.begin()->first + window_seconds_ <= through) {
+    silent_ -= overdue_.begin()->second;
+    overdue_.erase(overdue_.begin());
+  }
+}
+
+void Pulses::save(const std::string& prefix, PageSink& sink) {
+  for (std::size_t page = changed_.size(); page < stale_pages_; ++page) {
+    sink.erase(prefix + "page/" + std::to_string(page));
+  }
+  stale_pages_ = 0;
+  for (std::size_t page = 0; page < changed_.size(); ++page) {
+    if (changed_[page] == 0) continue;
+    changed_[page] = 0;
+    const std::size_t first = page * page_rows;
+    const std::size_t count = std::min(page_rows, rows_.size() - first);
+    sink.put(prefix + "page/" + std::to_string(page),
+             {reinterpret_cast<const char*>(&rows_[first]), count * sizeof(Row)});
+  }
+  if (through_changed_) sink.put(prefix + "through", std::to_string(through_seconds_));
+  through_changed_ = false;
+}
+
+bool Pulses::load(const std::string& prefix, std::string_view key, std::string_view value) {
+  if (!key.starts_with(prefix)) return false;
+  const std::string_view name = key.substr(prefix.size());
+  const auto number = [](std::string_view text, auto& out) {
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return failure == std::errc() && end == text.data() + text.size();
+  };
+  if (name == "through") {
+    CHECK(number(value, through_seconds_), "the time of saved pulses is no number");
+    return true;
+  }
+  std::size_t page = 0;
+  constexpr std::string_view page_name = "page/";
+  CHECK(name.starts_with(page_name) && number(name.substr(page_name.size()), page),
+        "an unknown page of pulses");
+  CHECK(
+      !value.empty() && value.size() % sizeof(Row) == 0 && value.size() <= page_rows * sizeof(Row),
+      "a page of pulses has another size");
+  const std::size_t first = page * page_rows;
+  const std::size_t count = value.size() / sizeof(Row);
+  if (rows_.size() < first + count) rows_.resize(first + count);
+  std::memcpy(static_cast<void*>(&rows_[first]), value.data(), value.size());
+  return true;
+}
+
+void Pulses::finish_load() {
+  changed_.assign((rows_.size() + page_rows - 1) / page_rows, 0);
+  count_all();
+}
+
+void Pulses::clear() {
+  stale_pages_ = std::max(stale_pages_, changed_.size());
+  rows_.clear();
+  changed_.clear();
+  through_seconds_ = 0;
+  through_changed_ = true;
+  count_all();
+}
+
+}  // namespace selfheal
