@@ -25,16 +25,21 @@ void Predictor::on_input_path(const InputPathChanged& changed, const EventPlace&
                   {changed.suspected ? place.tick_ms : 0, changed.silent, changed.services});
 }
 
-// Silence itself needs no timer: it is judged by how far the input has been taken, and that moves
-// with the input. Whatever could cause an action comes that way, and is judged after it.
+// Silence itself needs no timer: it is judged by how far the input has been taken, whenever some
+// is. Whatever could cause an action comes that way, and is judged after it.
 TimeMs Predictor::silence_due_ms() const {
   return is_input_suspected() ? input_path_.find(one_row)->since_ms + settings().silence.hold_max.ms
                               : Token::no_due;
 }
 
 void Predictor::watch_silence(Token& token) {
-  const TimeMs through_ms = std::max<TimeMs>(token.cut.caught_up_through_ms, 0);
-  pulses_.advance(static_cast<std::uint32_t>(through_ms / one_second_ms));
+  // A cut that took nothing may be dropped, and must not have moved anything.
+  const bool took = (token.signals != nullptr && !token.signals->signals.empty()) ||
+                    !token.controls.empty() || !token.cut.inputs.empty();
+  if (took) {
+    const TimeMs through_ms = std::max<TimeMs>(token.cut.caught_up_through_ms, 0);
+    pulses_.advance(static_cast<std::uint32_t>(through_ms / one_second_ms));
+  }
   const SilenceSettings& limits = settings().silence;
   const std::int64_t silent = pulses_.silent();
   const std::int64_t services = silent + pulses_.speaking();
@@ -53,7 +58,10 @@ void Predictor::watch_silence(Token& token) {
     const bool long_ago = path.since_ms + limits.hold_max.ms <= token.cut.tick_ms;
     if (back || long_ago) {
       std::string reason = count_of(pulses_.speaking(), path.services, "speak again");
-      if (!back) reason = "only " + reason + "; the others are taken for gone";
+      if (!back) {
+        pulses_.forget_silent();
+        reason = "only " + reason + "; the others are taken for gone";
+      }
       emit(token, {"", "", "timer", InputPathChanged{false, silent, services, std::move(reason)}});
     }
   }

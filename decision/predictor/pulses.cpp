@@ -96,6 +96,16 @@ void Pulses::advance(std::uint32_t through_seconds) {
   }
 }
 
+void Pulses::forget_silent() {
+  for (std::size_t service = 0; service < rows_.size(); ++service) {
+    Row& row = rows_[service];
+    if (!is_counted(row) || overdue_seconds(row) > through_seconds_) continue;
+    count(row, -1);
+    row.beats = 0;
+    changed_[service / page_rows] = 1;
+  }
+}
+
 void Pulses::save(const std::string& prefix, PageSink& sink) {
   for (std::size_t page = changed_.size(); page < stale_pages_; ++page) {
     sink.erase(prefix + "page/" + std::to_string(page));

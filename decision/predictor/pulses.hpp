@@ -31,6 +31,9 @@ class Pulses {
   // All input through this second has been taken; a second before the last one changes nothing.
   void advance(std::uint32_t through_seconds);
 
+  // Takes the silent ones for gone: each is learnt anew should it speak again.
+  void forget_silent();
+
   // Services that fell silent within the window, and those that are not overdue. Services that
   // have spoken fewer than five times, or pause for more than a quarter of an hour, are neither.
   std::int64_t silent() const { return silent_; }

@@ -70,6 +70,19 @@ TEST(Pulses, WhatIsSilentForLongIsNoNews) {
   EXPECT_EQ(pulses.speaking(), 1);
 }
 
+TEST(Pulses, WhatIsTakenForGoneIsLearntAnew) {
+  Pulses pulses = pulses_after();
+  const std::uint32_t last = speak(pulses, 10, 5, 10);
+  pulses.beat(3, last + 30);
+  pulses.advance(last + 36);
+  EXPECT_EQ(pulses.silent(), 9);
+  pulses.forget_silent();
+  EXPECT_EQ(pulses.silent(), 0);
+  EXPECT_EQ(pulses.speaking(), 1);
+  pulses.beat(4, last + 37);
+  EXPECT_EQ(pulses.speaking(), 1);
+}
+
 TEST(Pulses, TimeThatFallsChangesNothing) {
   Pulses pulses = pulses_after();
   const std::uint32_t last = speak(pulses, 10, 5, 10);
