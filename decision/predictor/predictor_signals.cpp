@@ -117,7 +117,8 @@ void Predictor::take_metric(Token& token, const Signal& signal, SeriesNumber ser
   const SeriesEntry& entry = table_.entry(series);
   const MetricUse& use = uses_[entry.metric];
   const DetectorSettings& detector = use.latency ? latency_ : plain_;
-  pulses_.beat(entry.service, seconds_of(signal.received_ms));
+  // By the clock that silence is judged by: a record's own time may be its sender's.
+  pulses_.beat(entry.service, seconds_of(token.cut.caught_up_through_ms));
   const Observation seen = observe(table_.fast(series), &table_.wide(series), signal.value,
                                    seconds_of(signal.time_ms), detector);
   table_.mark_changed(series);

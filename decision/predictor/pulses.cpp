@@ -62,7 +62,7 @@ void Pulses::count_all() {
   for (const Row& row : rows_) count(row, 1);
 }
 
-void Pulses::note(std::uint32_t service, std::uint32_t received_seconds) {
+void Pulses::note(std::uint32_t service, std::uint32_t taken_seconds) {
   if (service >= rows_.size()) {
     rows_.resize(service + 1);
     changed_.resize((rows_.size() + page_rows - 1) / page_rows);
@@ -71,11 +71,11 @@ void Pulses::note(std::uint32_t service, std::uint32_t received_seconds) {
   count(row, -1);
   if (row.beats > 0) {
     constexpr std::uint32_t pause_counted_max = 4 * pause_seconds_max;
-    const std::uint32_t pause = std::min(received_seconds - row.last_seconds, pause_counted_max);
+    const std::uint32_t pause = std::min(taken_seconds - row.last_seconds, pause_counted_max);
     row.pause_sixteenths = usual_pause(row.pause_sixteenths, pause * sixteenths);
   }
   row.beats = std::min(row.beats + 1, beats_enough);
-  row.last_seconds = received_seconds;
+  row.last_seconds = taken_seconds;
   count(row, 1);
   changed_[service / page_rows] = 1;
 }

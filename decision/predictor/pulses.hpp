@@ -23,10 +23,11 @@ class Pulses {
   // silent longer than `window_ms` ago is no news any more: it is not counted.
   void configure(DurationMs after_ms, DurationMs window_ms);
 
-  // A metric of this service (its number in the shard) was received; seconds since 1970.
-  void beat(std::uint32_t service, std::uint32_t received_seconds) {
-    if (service < rows_.size() && rows_[service].last_seconds >= received_seconds) return;
-    note(service, received_seconds);
+  // A metric of this service (its number in the shard) was taken; seconds since 1970, by the time
+  // through which all input was taken.
+  void beat(std::uint32_t service, std::uint32_t taken_seconds) {
+    if (service < rows_.size() && rows_[service].last_seconds >= taken_seconds) return;
+    note(service, taken_seconds);
   }
   // All input through this second has been taken; a second before the last one changes nothing.
   void advance(std::uint32_t through_seconds);
@@ -54,7 +55,7 @@ class Pulses {
   };
   static constexpr std::size_t page_rows = 64;
 
-  void note(std::uint32_t service, std::uint32_t received_seconds);
+  void note(std::uint32_t service, std::uint32_t taken_seconds);
   bool is_counted(const Row& row) const;
   std::uint32_t overdue_seconds(const Row& row) const;
   void count(const Row& row, std::int64_t change);

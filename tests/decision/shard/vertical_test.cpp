@@ -137,13 +137,13 @@ TEST(Vertical, OutsideTheWindowAProactiveProposalIsHeldAndDroppedWithItsLeadTime
   EXPECT_EQ(shard.count<Escalated>(), 0) << "trouble that is only predicted wakes nobody";
 }
 
-// Each service sends a metric every five seconds.
-void speak(Vertical& shard, int services, DurationMs duration_ms) {
+// Each service sends a metric every five seconds, by a clock that may be behind.
+void speak(Vertical& shard, int services, DurationMs duration_ms, DurationMs clock_behind_ms = 0) {
   for (DurationMs passed_ms = 0; passed_ms < duration_ms; passed_ms += 5000) {
     auto batch = std::make_shared<SignalBatch>();
     for (int i = 0; i < services; ++i) {
       batch->signals.push_back({.time_ms = shard.now_ms,
-                                .received_ms = shard.now_ms,
+                                .received_ms = shard.now_ms - clock_behind_ms,
                                 .service = batch->keep("other-" + std::to_string(i)),
                                 .metric = "requests",
                                 .value = 1});
@@ -211,6 +211,12 @@ TEST(Vertical, WhatHasNotBeenTakenIsNoMassSilence) {
   shard.behind_ms = 0;
   shard.metric("requests", 1, "other-0");
   EXPECT_EQ(shard.count<InputPathChanged>(), 1);
+}
+
+TEST(Vertical, SendersWhoseClockIsBehindAreNotSilent) {
+  Vertical shard(settings());
+  speak(shard, 20, 300'000, 60'000);
+  EXPECT_EQ(shard.count<InputPathChanged>(), 0);
 }
 
 TEST(Vertical, ThoseThatStaySilentAreTakenForGone) {
