@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-from world import NAMES, PARTITIONS, SHARDS, Feeder, World, wait_for
+from world import NAMES, PARTITIONS, SHARDS, Feeder, World, wait_for, wait_until_taken
 
 CALM_SECONDS = 240
 GROWTH_MAX = 0.02
@@ -205,18 +205,8 @@ class Verdict:
         """Messages between shards that one had sent and the other, already stopped, had not taken."""
         process = self.world.processes["a"]
         process.start()
-        before = {"ends": None, "looks": 0}
-        def taken():
-            waiting = [line for line in process.metrics().splitlines()
-                       if line.startswith("self_heal_lag_records")]
-            nothing_waits = len(waiting) == SHARDS and all(line.endswith(" 0") for line in waiting)
-            # What is taken may say something to another shard, and what has just come is not
-            # waiting yet: several looks in a row have to find the same.
-            ends, before["ends"] = before["ends"], self.input_ends()
-            same = nothing_waits and ends == before["ends"]
-            before["looks"] = before["looks"] + 1 if same else 0
-            return before["looks"] >= 5
-        wait_for("one process to take all that is left", taken, 120)
+        wait_until_taken("one process to take all that is left", process.metrics, self.input_ends,
+                         SHARDS, 120)
         self.expect(process.terminate() == 0, "the last process did not stop cleanly")
 
     def count_effects(self):

@@ -16,7 +16,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
-from support import PROGRAM, ROOT, free_port, wait_for  # noqa: E402
+from support import PROGRAM, ROOT, free_port, wait_for, wait_until_taken  # noqa: E402, F401
 
 PARTITIONS = 4
 SHARDS = PARTITIONS + 1  # the fleet's is the last

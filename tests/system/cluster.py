@@ -5,12 +5,11 @@ import signal
 import subprocess
 import threading
 
-from support import Service, wait_for
+from support import Service, wait_for, wait_until_taken
 
 BROKERS = os.environ["SELFHEAL_TEST_KAFKA"]
 PARTITIONS = 4
 SHARDS = PARTITIONS + 1  # the fleet's is the last
-LOOKS = 5  # in a row that find nothing new
 
 
 class Cluster:
@@ -92,20 +91,9 @@ class Cluster:
 
     def everything_is_taken(self, name, seconds=60):
         """Waits until `name`, alone, has decided on every input; how many there were."""
-        before = {"ends": None, "looks": 0}
-
-        def taken():
-            waiting = [line for line in self[name].get("/metrics").splitlines()
-                       if line.startswith("self_heal_lag_records")]
-            nothing_waits = len(waiting) == SHARDS and all(line.endswith(" 0") for line in waiting)
-            # What is taken may say something to another shard, and what has just come is not
-            # waiting yet: several looks in a row have to find the same.
-            ends, before["ends"] = before["ends"], self.input_ends()
-            same = nothing_waits and ends == before["ends"]
-            before["looks"] = before["looks"] + 1 if same else 0
-            return before["looks"] >= LOOKS
-        wait_for("every input to be decided on", taken, seconds)
-        return sum(before["ends"])
+        return sum(wait_until_taken("every input to be decided on",
+                                    lambda: self[name].get("/metrics"), self.input_ends, SHARDS,
+                                    seconds))
 
     def close(self):
         for member in self.members.values():

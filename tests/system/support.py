@@ -48,6 +48,29 @@ def wait_for(what, condition, seconds=30):
         time.sleep(0.05)
 
 
+LOOKS = 5  # in a row that find nothing new
+
+
+def wait_until_taken(what, metrics, input_ends, shards, seconds):
+    """Waits until a process has decided on every input; the ends of the topics at that time.
+
+    What is taken may say something to another shard, and what has just come is not waiting yet:
+    several looks in a row have to find the same.
+    """
+    ends, looks = None, 0
+
+    def taken():
+        nonlocal ends, looks
+        waiting = [line for line in metrics().splitlines()
+                   if line.startswith("self_heal_lag_records")]
+        nothing_waits = len(waiting) == shards and all(line.endswith(" 0") for line in waiting)
+        before, ends = ends, input_ends()
+        looks = looks + 1 if nothing_waits and before == ends else 0
+        return looks >= LOOKS
+    wait_for(what, taken, seconds)
+    return ends
+
+
 def check(holds, what):
     if not holds:
         raise AssertionError(what)
