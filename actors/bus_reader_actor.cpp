@@ -64,6 +64,16 @@ void serve(Self self, std::int64_t shard) {
   inputs.answer.deliver(std::move(*supply));
 }
 
+// What is handed to the cutter with the answer of a fetch comes to it before this one.
+bool has_taken(Self self, const InputsEnd& end) {
+  serve(self, end.shard);
+  const auto found = self->state.shards.find(end.shard);
+  if (found == self->state.shards.end()) return false;
+  const ShardInputs& inputs = found->second;
+  const bool signals = inputs.signals == nullptr || inputs.signals->position() >= end.signals_end;
+  return signals && inputs.control->position() >= end.control_end;
+}
+
 // Opens at `next`, or at the oldest record that is kept: what has expired can only be reported.
 Result<std::unique_ptr<LogReader>> open_from(Log& log, const TopicPartition& where, Offset next,
                                              const Wake& wake) {
@@ -120,6 +130,7 @@ bus_reader_actor::behavior_type bus_reader(Self self, EnvironmentPtr environment
         return promise;
       },
       [self](const Woken& woken) { serve(self, woken.shard); },
+      [self](const InputsEnd& end) { return has_taken(self, end); },
       [self](const OpenInputs& open) { return open_inputs(self, open); },
   };
 }

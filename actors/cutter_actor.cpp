@@ -15,6 +15,10 @@ using Self = cutter_actor::stateful_pointer<CutterState>;
 constexpr DurationMs behind_ms = 2000;
 // A timer is never set further ahead than this, so that a wrong clock heals by itself.
 constexpr DurationMs sleep_ms_max = 1000;
+// How old the log's answer about the end of the inputs may be, and how long a timer waits for one:
+// while the log is away timers fire all the same, and take nothing for silent.
+constexpr std::int64_t answer_age_us_max = 1'000'000;
+constexpr std::int64_t answer_wait_us_max = 250'000;
 
 TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();
@@ -49,15 +53,18 @@ CutLimits current_limits(const CutterState& state) {
   return CutPlanner::limits_for(state.chain, limits);
 }
 
+bool has_more_than_timers(const CutterState& state) {
+  return state.supply || !state.inputs.empty() || state.follow_up || state.settings_changed;
+}
+
+bool has_work(const CutterState& state, TimeMs tick_ms) {
+  return has_more_than_timers(state) || state.next_due_ms <= tick_ms;
+}
+
 void try_cut(Self self);
 
-void sleep_until_due(Self self) {
+void wake_after(Self self, DurationMs wait_ms) {
   CutterState& state = self->state;
-  DurationMs wait_ms = std::min(state.next_due_ms - tick_now(state), sleep_ms_max);
-  if (state.unsaved) {
-    const TimeMs save_ms = state.last_save_ms + save_interval_ms(state);
-    wait_ms = std::min(wait_ms, save_ms - state.environment->now_ms());
-  }
   wait_ms = std::clamp<DurationMs>(wait_ms, 1, sleep_ms_max);
   // A timer that comes earlier looks again by itself: a new one for every cut would wake the
   // clock's thread as often.
@@ -65,6 +72,46 @@ void sleep_until_due(Self self) {
   if (state.timer_due_us != 0 && state.timer_due_us <= due_us) return;
   state.timer_due_us = due_us;
   self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{++state.timer});
+}
+
+void sleep_until_due(Self self) {
+  const CutterState& state = self->state;
+  DurationMs wait_ms = std::min(state.next_due_ms - tick_now(state), sleep_ms_max);
+  if (state.unsaved) {
+    const TimeMs save_ms = state.last_save_ms + save_interval_ms(state);
+    wait_ms = std::min(wait_ms, save_ms - state.environment->now_ms());
+  }
+  wake_after(self, wait_ms);
+}
+
+void ask_end(Self self) {
+  CutterState& state = self->state;
+  state.asked_at_us = steady_us();
+  const auto answered = [self](TimeMs taken_through_ms) {
+    CutterState& state = self->state;
+    state.asked_at_us = 0;
+    state.answered_at_us = steady_us();
+    state.taken_through_ms = std::max(state.taken_through_ms, taken_through_ms);
+    try_cut(self);
+  };
+  self->request(state.inputs_end, caf::infinite, AskInputsEnd{state.chain.shard})
+      .then([answered, now_ms = tick_now(state)](bool taken) { answered(taken ? now_ms : 0); },
+            [answered](const caf::error&) { answered(0); });
+}
+
+// No reader says anything where nothing comes, and silence is judged by how far the input has been
+// taken: a cut that only the clock asks for asks the log first. True while the answer is awaited.
+bool waits_for_end(Self self) {
+  const CutterState& state = self->state;
+  if (has_more_than_timers(state)) return false;
+  const std::int64_t now_us = steady_us();
+  const bool fresh = state.answered_at_us != 0 && now_us - state.answered_at_us < answer_age_us_max;
+  if (fresh) return false;
+  if (state.asked_at_us == 0) ask_end(self);
+  const std::int64_t left_us = state.asked_at_us + answer_wait_us_max - now_us;
+  if (left_us <= 0) return false;
+  wake_after(self, left_us / 1000 + 1);
+  return true;
 }
 
 void fetch(Self self) {
@@ -154,6 +201,7 @@ void cut_now(Self self) {
     supply.inputs.push_back(std::move(state.inputs.front()));
     state.inputs.pop_front();
   }
+  supply.taken_through_ms = state.taken_through_ms;
   supply.now_ms = tick_now(state);
   const TokenPtr token = plan(self, std::move(supply));
   if (!token) return;
@@ -171,11 +219,6 @@ void cut_now(Self self) {
   state.busy = true;
   self->send(state.first_stage, token);
   fetch(self);  // the next inputs come while these are decided on
-}
-
-bool has_work(const CutterState& state, TimeMs tick_ms) {
-  return state.supply || !state.inputs.empty() || state.follow_up || state.settings_changed ||
-         state.next_due_ms <= tick_ms;
 }
 
 void try_cut(Self self) {
@@ -216,6 +259,7 @@ void try_cut(Self self) {
     if (!state.supply) return fetch(self);
     return skip_poison(self);
   }
+  if (waits_for_end(self)) return fetch(self);
   cut_now(self);
 }
 
@@ -246,6 +290,7 @@ void cut_done(Self self, const CutDone& done) {
 void wire(Self self, const CutterWiring& wiring) {
   CutterState& state = self->state;
   state.bus = wiring.bus;
+  state.inputs_end = wiring.inputs_end;
   state.first_stage = wiring.first_stage;
   state.committer = wiring.committer;
   state.chain = wiring.chain;

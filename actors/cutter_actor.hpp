@@ -19,6 +19,7 @@ struct CutterState {
   std::shared_ptr<const Settings> settings;
   bool settings_changed = false;
   bus_reader_actor bus;
+  inputs_end_actor inputs_end;
   stage_actor first_stage;
   committer_actor committer;
 
@@ -39,6 +40,11 @@ struct CutterState {
   bool follow_up = true;          // something was said that earlier stages have not seen
   std::int64_t timer = 0;         // number of the latest
   std::int64_t timer_due_us = 0;  // when it comes, by a clock that nobody sets; 0: it has come
+  // All input appended until then has been taken, as the log itself said; and the question after it
+  // that has no answer yet.
+  TimeMs taken_through_ms = 0;
+  std::int64_t answered_at_us = 0;
+  std::int64_t asked_at_us = 0;  // 0: nothing is being asked
   bool unsaved = false;
   TimeMs last_save_ms = 0;
   // The log's clock as last heard, and when by a clock that nobody sets.
@@ -50,6 +56,7 @@ struct CutterState {
 
 struct CutterWiring {
   bus_reader_actor bus;
+  inputs_end_actor inputs_end;
   stage_actor first_stage;
   committer_actor committer;
   Chain chain;

@@ -2,7 +2,8 @@
 // Every actor's messages, one sentence each. Read top to bottom, this is the architecture:
 //
 //   root_supervisor
-//   ├ bus_reader, journal_reader, relay, store, read_model     one each, own thread
+//   ├ bus_reader, inputs_end, journal_reader                   one each, own thread
+//   ├ relay, store, read_model                                 one each, own thread
 //   ├ placement                                              who owns which shard; own thread
 //   ├ snapshot                                               own thread
 //   ├ extra_partitions                                       where the topic has grown
@@ -21,8 +22,16 @@ using bus_reader_actor = caf::typed_actor<
     caf::replies_to<FetchInputs>::with<SupplyPtr>,
     // The log may have more for a shard that waits.
     caf::reacts_to<Woken>,
+    // Whether a shard's readers are at this end, or beyond it.
+    caf::replies_to<InputsEnd>::with<bool>,
     // A shard (re)starts: its readers begin at these offsets; the answer comes when they are open.
     caf::replies_to<OpenInputs>::with<Opened>>;
+
+// Asks the log where inputs end, on a thread of its own: the answer may take as long as the log is
+// away, and readers must not wait for it.
+using inputs_end_actor = caf::typed_actor<
+    // Whether everything has been taken that is there now; no, where the log does not say.
+    caf::replies_to<AskInputsEnd>::with<bool>>;
 
 // Decides on one stage's part of a cut and passes the token on.
 using stage_actor = caf::typed_actor<

@@ -65,6 +65,26 @@ struct FetchInputs {
   }
 };
 
+// Asks whether everything has been taken that lies in the inputs of a shard now.
+struct AskInputsEnd {
+  static constexpr const char* kName = "ask_inputs_end";
+  std::int64_t shard = 0;
+  static constexpr auto fields() { return std::tuple{field("shard", &AskInputsEnd::shard)}; }
+};
+
+// Where they end: one past the newest record of each.
+struct InputsEnd {
+  static constexpr const char* kName = "inputs_end";
+  std::int64_t shard = 0;
+  std::int64_t signals_end = 0;  // 0 where the shard takes none
+  std::int64_t control_end = 0;
+  static constexpr auto fields() {
+    return std::tuple{field("shard", &InputsEnd::shard),
+                      field("signals_end", &InputsEnd::signals_end),
+                      field("control_end", &InputsEnd::control_end)};
+  }
+};
+
 // The log may have more for a shard.
 struct Woken {
   static constexpr const char* kName = "woken";

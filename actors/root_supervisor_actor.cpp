@@ -6,6 +6,7 @@
 
 #include "actors/effect_gateway_actor.hpp"
 #include "actors/extra_partitions_actor.hpp"
+#include "actors/inputs_end_actor.hpp"
 #include "actors/journal_reader_actor.hpp"
 #include "actors/placement_actor.hpp"
 #include "actors/read_model_actor.hpp"
@@ -20,9 +21,13 @@ namespace {
 using Self = root_supervisor_actor::stateful_pointer<RootState>;
 
 std::vector<caf::actor> all_of(const SharedActors& shared) {
-  return {caf::actor_cast<caf::actor>(shared.relay), caf::actor_cast<caf::actor>(shared.read_model),
-          caf::actor_cast<caf::actor>(shared.store), caf::actor_cast<caf::actor>(shared.effects),
-          caf::actor_cast<caf::actor>(shared.bus),   caf::actor_cast<caf::actor>(shared.journal)};
+  return {caf::actor_cast<caf::actor>(shared.relay),
+          caf::actor_cast<caf::actor>(shared.read_model),
+          caf::actor_cast<caf::actor>(shared.store),
+          caf::actor_cast<caf::actor>(shared.effects),
+          caf::actor_cast<caf::actor>(shared.inputs_end),
+          caf::actor_cast<caf::actor>(shared.bus),
+          caf::actor_cast<caf::actor>(shared.journal)};
 }
 
 // The order is fixed: whoever is told of a committed record exists before a shard can commit one.
@@ -37,6 +42,7 @@ void start(Self self) {
                                 state.shared.read_model, state.board);
   state.shared.effects = system.spawn(effect_gateway, environment);
   state.shared.bus = spawn_io(system, own, bus_reader, environment);
+  state.shared.inputs_end = spawn_io(system, own, inputs_end, environment, state.shared.bus);
   state.shared.journal = spawn_io(system, own, journal_reader, environment);
   state.shared.root = caf::actor_cast<root_supervisor_actor>(self);
   state.shared.board = state.board;

@@ -32,13 +32,16 @@ struct Service::Parts {
   caf::actor_system system;
   std::shared_ptr<ShardBoard> board;
   root_supervisor_actor root;
+  bool stopped = false;  // everything has been told to end
 };
 
 Service::Service(EnvironmentPtr environment)
     : parts_(std::make_unique<Parts>(std::move(environment))) {}
 
 Service::~Service() {
-  if (parts_) parts_->system.await_actors_before_shutdown(false);
+  // A timer that an actor sets while the system shuts down keeps that actor, and its thread, for
+  // good: so those that end are waited for first. Where the stop failed some may never end.
+  if (parts_) parts_->system.await_actors_before_shutdown(parts_->stopped);
 }
 
 void Service::start() {
@@ -71,7 +74,7 @@ void Service::stop() {
   if (!parts_->root) return;
   caf::scoped_actor self(parts_->system);
   self->request(parts_->root, std::chrono::seconds(10), Stop{})
-      .receive([](const Stop&) {},
+      .receive([this](const Stop&) { parts_->stopped = true; },
                [](const caf::error&) { spdlog::warn("the shards did not stop in time"); });
   parts_->root = nullptr;
 }

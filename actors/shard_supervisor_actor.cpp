@@ -190,6 +190,7 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
   self->send(state.shared.effects, AdoptShardPtr(std::move(adopt)));
   auto cutting = std::make_shared<CutterWiring>();
   cutting->bus = state.shared.bus;
+  cutting->inputs_end = state.shared.inputs_end;
   cutting->first_stage = next;
   cutting->committer = state.committer;
   cutting->chain = chain;

@@ -13,6 +13,7 @@ namespace selfheal {
 // The process-wide actors that a shard talks to.
 struct SharedActors {
   bus_reader_actor bus;
+  inputs_end_actor inputs_end;
   journal_reader_actor journal;
   relay_actor relay;
   read_model_actor read_model;

@@ -20,6 +20,10 @@ std::uint32_t whole_seconds(DurationMs duration_ms) {
       std::clamp<DurationMs>(duration_ms / one_second_ms, 1, one_day_ms / one_second_ms));
 }
 
+std::uint32_t in_steps(std::uint32_t seconds) {
+  return seconds / Pulses::step_seconds * Pulses::step_seconds;
+}
+
 // A longer pause is believed at once by half, a shorter one slowly: silence must not be seen where
 // a service is merely irregular.
 std::uint32_t usual_pause(std::uint32_t known, std::uint32_t pause) {
@@ -52,13 +56,12 @@ void Pulses::count(const Row& row, std::int64_t change) {
   std::int64_t& services = overdue_[due];
   services += change;
   if (services == 0) overdue_.erase(due);
-  (due <= through_seconds_ ? silent_ : speaking_) += change;
+  (due <= through_seconds_ ? count_.silent : count_.speaking) += change;
 }
 
 void Pulses::count_all() {
   overdue_.clear();
-  silent_ = 0;
-  speaking_ = 0;
+  count_ = {};
   for (const Row& row : rows_) count(row, 1);
 }
 
@@ -80,18 +83,29 @@ void Pulses::note(std::uint32_t service, std::uint32_t taken_seconds) {
   changed_[service / page_rows] = 1;
 }
 
-void Pulses::advance(std::uint32_t through_seconds) {
-  const std::uint32_t through = through_seconds / step_seconds * step_seconds;
-  if (through <= through_seconds_) return;
+Pulses::Count Pulses::count_at(std::uint32_t through_seconds) const {
+  const std::uint32_t through = in_steps(through_seconds);
+  Count count = count_;
+  if (through <= through_seconds_) return count;
   for (auto each = overdue_.upper_bound(through_seconds_);
        each != overdue_.end() && each->first <= through; ++each) {
-    speaking_ -= each->second;
-    silent_ += each->second;
+    count.speaking -= each->second;
+    count.silent += each->second;
   }
+  for (auto each = overdue_.begin();
+       each != overdue_.end() && each->first + window_seconds_ <= through; ++each) {
+    count.silent -= each->second;
+  }
+  return count;
+}
+
+void Pulses::advance(std::uint32_t through_seconds) {
+  const std::uint32_t through = in_steps(through_seconds);
+  if (through <= through_seconds_) return;
+  count_ = count_at(through);
   through_seconds_ = through;
   through_changed_ = true;
   while (!overdue_.empty() && overdue_.begin()->first + window_seconds_ <= through) {
-    silent_ -= overdue_.begin()->second;
     overdue_.erase(overdue_.begin());
   }
 }

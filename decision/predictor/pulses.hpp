@@ -32,13 +32,18 @@ class Pulses {
   // All input through this second has been taken; a second before the last one changes nothing.
   void advance(std::uint32_t through_seconds);
 
-  // Takes the silent ones for gone: each is learnt anew should it speak again.
-  void forget_silent();
-
   // Services that fell silent within the window, and those that are not overdue. Services that
   // have spoken fewer than five times, or pause for more than a quarter of an hour, are neither.
-  std::int64_t silent() const { return silent_; }
-  std::int64_t speaking() const { return speaking_; }
+  struct Count {
+    std::int64_t silent = 0;
+    std::int64_t speaking = 0;
+  };
+  Count count() const { return count_; }
+  // As it would be after advance(through_seconds), without moving anything.
+  Count count_at(std::uint32_t through_seconds) const;
+
+  // Takes the silent ones for gone: each is learnt anew should it speak again.
+  void forget_silent();
 
   void save(const std::string& prefix, PageSink& sink);
   // Pages may come in any order; finish_load() counts when all are there.
@@ -70,8 +75,7 @@ class Pulses {
   std::size_t stale_pages_ = 0;        // saved ones that are to go
   // Derived: how many services are overdue at a second, within the window and after it.
   std::map<std::uint32_t, std::int64_t> overdue_;
-  std::int64_t silent_ = 0;
-  std::int64_t speaking_ = 0;
+  Count count_;
 };
 
 }  // namespace selfheal

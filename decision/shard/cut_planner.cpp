@@ -115,9 +115,10 @@ Token CutPlanner::outline(const Chain& chain, CutSupply& supply) {
   cut.control_end = std::max(chain.control_next, supply.control.next_offset);
   cut.tick_ms = std::max(chain.tick_ms, supply.now_ms);
   const TimeMs before_ms = chain.caught_up_through_ms;
-  const TimeMs through_ms =
+  const TimeMs heard_ms =
       std::min(caught_up(supply.signals, supply.signals_at_end, supply.now_ms, before_ms),
                caught_up(supply.control, supply.control_at_end, supply.now_ms, before_ms));
+  const TimeMs through_ms = std::max(heard_ms, supply.taken_through_ms);
   cut.caught_up_through_ms = std::max(before_ms, std::min(through_ms, cut.tick_ms));
   cut.inputs = std::move(supply.inputs);
   cut.inputs_digest = digest_inputs(supply.signals, supply.control);

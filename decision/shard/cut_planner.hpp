@@ -28,6 +28,8 @@ struct CutSupply {
   TimeMs now_ms = 0;  // of the owner's clock
   bool signals_at_end = false;
   bool control_at_end = false;
+  // Input appended until then is in this supply or has been taken before; 0: nobody has asked.
+  TimeMs taken_through_ms = 0;
 };
 
 // What a SKIP leaves out: one record, and where it is.

@@ -4,6 +4,7 @@
 #include <caf/all.hpp>
 
 #include "actors/bus_reader_actor.hpp"
+#include "actors/inputs_end_actor.hpp"
 #include "service_fixture.hpp"
 #include "storage/embedded_log.hpp"
 #include "topics/memory_log.hpp"
@@ -76,6 +77,54 @@ TEST_F(ServiceTest, AShardThatIsBehindShowsHowManyRecordsWait) {
     EXPECT_TRUE(shows("self_heal_lag_seconds{shard=\"0\"} 6"));
     fetch(7);
     EXPECT_TRUE(shows("self_heal_lag_records{shard=\"0\"} 0\n"));
+    self->send_exit(bus, caf::exit_reason::user_shutdown);
+  }
+}
+
+// A log that can be away: then nobody learns where it ends.
+class AwayLog : public MemoryLog {
+ public:
+  Result<OffsetRange> range(const TopicPartition& where) override {
+    if (away) return Error{ErrorCode::unavailable, "away"};
+    return MemoryLog::range(where);
+  }
+  std::atomic<bool> away = false;
+};
+
+TEST_F(ServiceTest, OnlyTheLogItselfSaysThatEverythingWasTaken) {
+  auto log = std::make_shared<AwayLog>();
+  ASSERT_TRUE(log->create_topics(topic_specs("t", 1)));
+  log->set_time_ms(wall_ms());
+  environment->log = log;
+  caf::actor_system_config config;
+  caf::actor_system system(config);
+  {
+    const bus_reader_actor bus = system.spawn(bus_reader, EnvironmentPtr(environment));
+    const inputs_end_actor end = system.spawn(inputs_end, EnvironmentPtr(environment), bus);
+    caf::scoped_actor self(system);
+    const auto all_taken = [&] {
+      bool taken = false;
+      self->request(end, caf::infinite, AskInputsEnd{0})
+          .receive([&](bool answer) { taken = answer; },
+                   [&](const caf::error& error) { ADD_FAILURE() << system.render(error); });
+      return taken;
+    };
+    EXPECT_FALSE(all_taken()) << "no reader is open";
+    self->request(bus, caf::infinite, OpenInputs{0, 0, 0})
+        .receive([](const Opened& opened) { EXPECT_EQ(opened.error, ""); },
+                 [&](const caf::error& error) { FAIL() << system.render(error); });
+    EXPECT_TRUE(all_taken());
+    for (const std::string& topic : {environment->topics.signals, environment->topics.control}) {
+      log->append({topic, 0}, {.value = "{}"}, [](const Result<Offset>&) {});
+      EXPECT_FALSE(all_taken()) << topic;
+      self->request(bus, caf::infinite, FetchInputs{0, 10, 1 << 20, 10})
+          .receive([](const SupplyPtr&) {},
+                   [&](const caf::error& error) { FAIL() << system.render(error); });
+      EXPECT_TRUE(all_taken()) << topic;
+    }
+    log->away = true;
+    EXPECT_FALSE(all_taken());
+    self->send_exit(end, caf::exit_reason::user_shutdown);
     self->send_exit(bus, caf::exit_reason::user_shutdown);
   }
 }

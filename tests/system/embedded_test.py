@@ -178,6 +178,28 @@ def asks_a_person_while_many_are_silent():
         service.close()
 
 
+def ends_what_nobody_tells_of():
+    service = Service()
+    try:
+        with open(os.path.join(service.folder, "playbooks/restart_service.yaml")) as file:
+            steps = file.read().split("verify:")[0]
+        service.write("playbooks/restart_service.yaml", steps + """\
+verify:
+  - {metric: error_rate, op: lt, value: 0.1, within: 2s}
+""")
+        service.start()
+        # The only signal there will ever be: no later one moves the time of the input.
+        service.post("/api/signals", FAILURE)
+        run = wait_for("the run to be judged", lambda: next(iter(service.runs("not_recovered")), 0))
+        check(len(service.effect_lines()) == 1, "it ran once")
+        story = json.loads(service.command("incidents", "show", run["incident_id"], "--json"))
+        check("did not hold within 2s" in json.dumps(story), "the story says what did not hold")
+        service.stop()
+        check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
+    finally:
+        service.close()
+
+
 def observes_only():
     service = Service(mode="observe")
     try:
@@ -271,5 +293,5 @@ Service.incidents_stopped = lambda self: self.command(
     "incidents", "list", "--json", "--data-dir", os.path.join(self.folder, "data")).splitlines()
 
 run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus,
-    waits_for_a_person, asks_a_person_while_many_are_silent, observes_only,
-    shows_what_a_reload_brought, lists_breakers, finds_one_changed_byte, says_what_is_wrong)
+    waits_for_a_person, asks_a_person_while_many_are_silent,
+    ends_what_nobody_tells_of, observes_only, shows_what_a_reload_brought, lists_breakers, finds_one_changed_byte, says_what_is_wrong)

@@ -27,47 +27,47 @@ std::uint32_t speak(Pulses& pulses, std::uint32_t services, std::uint32_t pause,
 TEST(Pulses, ASilentServiceIsCountedOnceItIsOverdue) {
   Pulses pulses = pulses_after();
   const std::uint32_t last = speak(pulses, 100, 5, 10);
-  EXPECT_EQ(pulses.speaking(), 100);
+  EXPECT_EQ(pulses.count().speaking, 100);
   pulses.advance(last + 29);
-  EXPECT_EQ(pulses.silent(), 0);
+  EXPECT_EQ(pulses.count().silent, 0);
   pulses.advance(last + 36);
-  EXPECT_EQ(pulses.silent(), 100);
-  EXPECT_EQ(pulses.speaking(), 0);
+  EXPECT_EQ(pulses.count().silent, 100);
+  EXPECT_EQ(pulses.count().speaking, 0);
   pulses.beat(7, last + 37);
-  EXPECT_EQ(pulses.silent(), 99);
-  EXPECT_EQ(pulses.speaking(), 1);
+  EXPECT_EQ(pulses.count().silent, 99);
+  EXPECT_EQ(pulses.count().speaking, 1);
 }
 
 TEST(Pulses, ARareServiceIsGivenFourOfItsPauses) {
   Pulses pulses = pulses_after();
   const std::uint32_t last = speak(pulses, 1, 60, 10);
   pulses.advance(last + 235);
-  EXPECT_EQ(pulses.speaking(), 1);
+  EXPECT_EQ(pulses.count().speaking, 1);
   pulses.advance(last + 246);
-  EXPECT_EQ(pulses.silent(), 1);
+  EXPECT_EQ(pulses.count().silent, 1);
 }
 
 TEST(Pulses, OneThatIsHardlyKnownOrSpeaksOnceADayIsNotCounted) {
   Pulses pulses = pulses_after();
   speak(pulses, 10, 5, 4);
-  EXPECT_EQ(pulses.speaking(), 0);
+  EXPECT_EQ(pulses.count().speaking, 0);
   Pulses rare = pulses_after();
   const std::uint32_t last = speak(rare, 10, 86'400, 10);
-  EXPECT_EQ(rare.speaking() + rare.silent(), 0);
+  EXPECT_EQ(rare.count().speaking + rare.count().silent, 0);
   rare.advance(last + 86'400);
-  EXPECT_EQ(rare.silent(), 0);
+  EXPECT_EQ(rare.count().silent, 0);
 }
 
 TEST(Pulses, WhatIsSilentForLongIsNoNews) {
   Pulses pulses = pulses_after();
   const std::uint32_t last = speak(pulses, 10, 5, 10);
   pulses.advance(last + 120);
-  EXPECT_EQ(pulses.silent(), 10);
+  EXPECT_EQ(pulses.count().silent, 10);
   pulses.advance(last + 160);
-  EXPECT_EQ(pulses.silent(), 0);
+  EXPECT_EQ(pulses.count().silent, 0);
   pulses.beat(3, last + 161);
-  EXPECT_EQ(pulses.silent(), 0);
-  EXPECT_EQ(pulses.speaking(), 1);
+  EXPECT_EQ(pulses.count().silent, 0);
+  EXPECT_EQ(pulses.count().speaking, 1);
 }
 
 TEST(Pulses, WhatIsTakenForGoneIsLearntAnew) {
@@ -75,12 +75,12 @@ TEST(Pulses, WhatIsTakenForGoneIsLearntAnew) {
   const std::uint32_t last = speak(pulses, 10, 5, 10);
   pulses.beat(3, last + 30);
   pulses.advance(last + 36);
-  EXPECT_EQ(pulses.silent(), 9);
+  EXPECT_EQ(pulses.count().silent, 9);
   pulses.forget_silent();
-  EXPECT_EQ(pulses.silent(), 0);
-  EXPECT_EQ(pulses.speaking(), 1);
+  EXPECT_EQ(pulses.count().silent, 0);
+  EXPECT_EQ(pulses.count().speaking, 1);
   pulses.beat(4, last + 37);
-  EXPECT_EQ(pulses.speaking(), 1);
+  EXPECT_EQ(pulses.count().speaking, 1);
 }
 
 TEST(Pulses, TimeThatFallsChangesNothing) {
@@ -89,7 +89,7 @@ TEST(Pulses, TimeThatFallsChangesNothing) {
   pulses.advance(last + 36);
   pulses.advance(last);
   pulses.beat(1, last - 5);
-  EXPECT_EQ(pulses.silent(), 10);
+  EXPECT_EQ(pulses.count().silent, 10);
 }
 
 TEST(Pulses, CountsAreTheSameAfterARestart) {
@@ -104,9 +104,9 @@ TEST(Pulses, CountsAreTheSameAfterARestart) {
   EXPECT_FALSE(restored.load("p/", "q/through", "1"));
   restored.finish_load();
   restored.configure(30'000, 120'000);
-  EXPECT_EQ(restored.silent(), 110);
-  EXPECT_EQ(restored.silent(), pulses.silent());
-  EXPECT_EQ(restored.speaking(), pulses.speaking());
+  EXPECT_EQ(restored.count().silent, 110);
+  EXPECT_EQ(restored.count().silent, pulses.count().silent);
+  EXPECT_EQ(restored.count().speaking, pulses.count().speaking);
   // Nothing has changed since, so nothing is saved again.
   PageMap again;
   restored.save("p/", again);
@@ -119,7 +119,7 @@ TEST(Pulses, WhatIsForgottenLeavesNoPage) {
   PageMap pages;
   pulses.save("p/", pages);
   pulses.clear();
-  EXPECT_EQ(pulses.speaking(), 0);
+  EXPECT_EQ(pulses.count().speaking, 0);
   pulses.save("p/", pages);
   EXPECT_EQ(pages.pages.size(), 1U) << "the time it was judged at";
 }
@@ -128,10 +128,10 @@ TEST(Pulses, AnotherLimitCountsAnew) {
   Pulses pulses = pulses_after();
   const std::uint32_t last = speak(pulses, 10, 5, 10);
   pulses.advance(last + 40);
-  EXPECT_EQ(pulses.silent(), 10);
+  EXPECT_EQ(pulses.count().silent, 10);
   pulses.configure(60'000, 120'000);
-  EXPECT_EQ(pulses.silent(), 0);
-  EXPECT_EQ(pulses.speaking(), 10);
+  EXPECT_EQ(pulses.count().silent, 0);
+  EXPECT_EQ(pulses.count().speaking, 10);
 }
 
 }  // namespace

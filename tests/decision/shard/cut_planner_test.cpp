@@ -25,6 +25,22 @@ TEST(CutPlanner, ACutInWhichATimerWasDueIsNotEmpty) {
   EXPECT_FALSE(is_empty(token));
 }
 
+TEST(CutPlanner, WithoutInputTheLogSaysHowFarItWasTaken) {
+  Chain chain;
+  chain.tick_ms = 1000;
+  chain.caught_up_through_ms = 900;
+  const auto through_ms = [&](TimeMs taken_through_ms) {
+    CutSupply supply;
+    supply.now_ms = 5000;
+    supply.taken_through_ms = taken_through_ms;
+    return CutPlanner::outline(chain, supply).cut.caught_up_through_ms;
+  };
+  EXPECT_EQ(through_ms(0), 900) << "nobody has asked";
+  EXPECT_EQ(through_ms(4900), 4900);
+  EXPECT_EQ(through_ms(800), 900) << "it never falls";
+  EXPECT_EQ(through_ms(6000), 5000) << "nor is it beyond the tick";
+}
+
 TEST(CutPlanner, OnlyARecordThatKilledTwiceIsSkippedAndOnlyIt) {
   Chain chain;
   chain.signals_next = 7;

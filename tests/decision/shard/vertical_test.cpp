@@ -174,6 +174,20 @@ TEST(Vertical, WhileManyAreSilentARunNeedsAPersonUntilTheySpeakAgain) {
   EXPECT_EQ(shard.count<RunIntent>(), 1);
 }
 
+TEST(Vertical, ManyThatFallSilentAreNoticedThoughNothingComesAnyMore) {
+  Vertical shard(settings());
+  speak(shard, 20, 60'000);
+  // An open bucket has to be closed: that is a timer, and each is judged by how far input was
+  // taken.
+  shard.pass(120'000);
+  ASSERT_EQ(shard.count<InputPathChanged>(), 1);
+  EXPECT_EQ(shard.last<InputPathChanged>()->silent, 20);
+  EXPECT_EQ(shard.last<InputPathChanged>()->reason, "20 of 20 services fell silent together");
+  speak(shard, 20, 5000);
+  ASSERT_EQ(shard.count<InputPathChanged>(), 2);
+  EXPECT_FALSE(shard.last<InputPathChanged>()->suspected);
+}
+
 TEST(Vertical, AFewThatComeBackAreNotEnoughWhereAThirdWasSilent) {
   Settings strict = settings();
   strict.silence.share = 0.3;
