@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <optional>
 
 #include "base/check.hpp"
@@ -65,6 +66,7 @@ class KafkaReader : public LogReader {
       : consumer_(std::move(consumer)),
         where_(std::move(where)),
         name_(where_.topic + "/" + std::to_string(where_.partition)),
+        waits_by_polling_(wake == nullptr),
         wake_(std::move(wake)),
         position_(start) {}
 
@@ -134,9 +136,11 @@ class KafkaReader : public LogReader {
       if (nothing_held()) at_end_ = at_end_ || reached_watermark();
       batch.owners.push_back(chunk);
       last_ = std::move(chunk);
+      empty_since_ = {};
       return {};
     }
     if (failure_) return *failure_;
+    if (waits_by_polling_ && !at_end_) rouse_library();
     return {};
   }
 
@@ -240,6 +244,24 @@ class KafkaReader : public LogReader {
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ? high : 0;
   }
 
+  // The library stops fetching for a queue that is full and looks again when something wakes it, at
+  // the latest after a second: half a megabyte a second where nothing else is read. A question to
+  // the partition's broker wakes it. Costs a round trip, hence only after some polls in vain.
+  void rouse_library() {
+    using Clock = std::chrono::steady_clock;
+    constexpr auto patience = std::chrono::milliseconds(2);
+    constexpr int answer_ms_max = 200;
+    const Clock::time_point now = Clock::now();
+    if (empty_since_ == Clock::time_point{}) empty_since_ = now;
+    if (now - empty_since_ < patience) return;
+    std::int64_t low = 0;
+    std::int64_t high = 0;
+    // Whatever it answers: who polls here learns from the next fetch.
+    static_cast<void>(rd_kafka_query_watermark_offsets(
+        consumer_->handle(), where_.topic.c_str(), where_.partition, &low, &high, answer_ms_max));
+    empty_since_ = Clock::now();
+  }
+
   // Spares the wait for the event that says so.
   bool reached_watermark() const {
     const Offset high = watermark();
@@ -249,6 +271,7 @@ class KafkaReader : public LogReader {
   const std::shared_ptr<KafkaConsumer> consumer_;
   const TopicPartition where_;
   const std::string name_;
+  const bool waits_by_polling_;  // nobody wakes who reads here: a range is read to its end at once
   WakeCell wake_;
   std::unique_ptr<rd_kafka_queue_t, DestroyQueue> queue_;
   Offset position_;
@@ -257,6 +280,7 @@ class KafkaReader : public LogReader {
   // Taken from the library and not yet handed out: from held_begin_ on.
   std::vector<MessageHandle> held_;
   std::size_t held_begin_ = 0;
+  std::chrono::steady_clock::time_point empty_since_;  // polls in vain began; 0: there are none
   std::shared_ptr<const Chunk> last_;
 };
 
