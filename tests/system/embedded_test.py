@@ -190,9 +190,9 @@ verify:
         service.start()
         # The only signal there will ever be: no later one moves the time of the input.
         service.post("/api/signals", FAILURE)
-        run = wait_for("the run to be judged", lambda: next(iter(service.runs("not_recovered")), 0))
+        escalated = service.incident("escalated")
         check(len(service.effect_lines()) == 1, "it ran once")
-        story = json.loads(service.command("incidents", "show", run["incident_id"], "--json"))
+        story = json.loads(service.command("incidents", "show", escalated["id"], "--json"))
         check("did not hold within 2s" in json.dumps(story), "the story says what did not hold")
         service.stop()
         check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
