@@ -81,8 +81,8 @@ struct PollLimits {
 class LogReader {
  public:
   virtual ~LogReader() = default;
-  // Appends what is there now to `batch`, without waiting; nothing new is not an error.
-  // ErrorCode::corrupt: the log was truncated or compacted under the reader (offset out of range).
+  // Appends what is there now to `batch`; nothing new is no error. Waits for nothing, but without a
+  // wake it may ask the log, for 0.2 s at most. ErrorCode::corrupt: truncated, offset out of range.
   virtual Result<void> poll(RecordBatch& batch, const PollLimits& limits) = 0;
   // The next offset that poll would return, and whether that is the end as last heard from the log.
   virtual Offset position() const = 0;

@@ -294,4 +294,5 @@ Service.incidents_stopped = lambda self: self.command(
 
 run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus,
     waits_for_a_person, asks_a_person_while_many_are_silent,
-    ends_what_nobody_tells_of, observes_only, shows_what_a_reload_brought, lists_breakers, finds_one_changed_byte, says_what_is_wrong)
+    ends_what_nobody_tells_of, observes_only, shows_what_a_reload_brought, lists_breakers,
+    finds_one_changed_byte, says_what_is_wrong)

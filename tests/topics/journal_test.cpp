@@ -351,6 +351,25 @@ TEST_F(Journal, AClaimNeedsAKeyThatTheSettingsName) {
 
 // Given the text of a chain.
 // Expect the bytes that the tree gives, and the tree to read what comes without the newer members.
+TEST(MayClaim, OnlyWhomTheSettingsNameAsShard) {
+  const auto may = [](const std::string& keys) {
+    return may_claim(R"({"graph":{"services":[{"name":"a"}]},"keys":)" + keys + R"(,"mode":"x"})",
+                     "me");
+  };
+  EXPECT_TRUE(may("[]")) << "they name nobody";
+  EXPECT_TRUE(may(R"([{"id":"p","public_key":"you","role":"person"}])"));
+  EXPECT_TRUE(may(R"([{"id":"a","public_key":"you","role":"shard"},)"
+                  R"({"id":"b","public_key":"me","role":"shard"}])"));
+  EXPECT_FALSE(may(R"([{"id":"a","public_key":"you","role":"shard"}])"));
+  EXPECT_FALSE(may(R"([{"id":"a","public_key":"you","role":"shard"},)"
+                   R"({"id":"b","public_key":"me","role":"person"}])"));
+  // What needs the tree to be understood means the same: the last of two, a name with an escape.
+  EXPECT_FALSE(may(R"([{"public_key":"me","public_key":"you","role":"shard"}])"));
+  EXPECT_FALSE(may(R"([{"public_key":"you","r\u006fle":"shard"}])"));
+  EXPECT_TRUE(may_claim("", "me"));
+  EXPECT_TRUE(may_claim("{\"keys\":7}", "me"));
+}
+
 TEST_F(Journal, AChainIsWrittenAsTheTreeWouldAndOlderOnesAreRead) {
   ASSERT_EQ(read(claim(1)), Acceptance::accepted);
   ASSERT_EQ(read(next(JournalKind::config)), Acceptance::accepted);
