@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 
 #include "actors/hang_watch.hpp"
@@ -33,8 +34,12 @@ sigset_t block_signals() {
 
 // A bus that is away at the start is waited for: the healing path must come up by itself.
 Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) {
+  using Clock = std::chrono::steady_clock;
   constexpr timespec pause{2, 0};
-  for (bool waited = false;; waited = true) {
+  // A broker that is there answers sooner: one that is away may come up while it is being asked.
+  constexpr auto answer_time_max = std::chrono::seconds(1);
+  const Clock::time_point began = Clock::now();
+  while (true) {
     const Result<std::int32_t> partitions = environment.log->partitions(environment.topics.journal);
     if (partitions) {
       if (*partitions < environment.topics.partitions) {
@@ -46,6 +51,7 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
       return {};
     }
     // A broker that has only just come up may still be given its topics.
+    const bool waited = Clock::now() - began > answer_time_max;
     if (partitions.error().code == ErrorCode::not_found && !waited) {
       return partitions.error().within("run `selfheal topics create` first");
     }
