@@ -188,6 +188,36 @@ def latency(options, bench):
     return result
 
 
+def beside_backlog(options, bench):
+    """Latency of the other shards while the first one drains a backlog as fast as it can."""
+    source = Service(options, "source")
+    bench.run(source, "fill", "--form", "json", "--signals", "1000000", "--series", str(SERIES))
+    backlog = os.path.join(source.folder.name, "backlog")
+    kcat = f"kcat -q -b {options.brokers} -p 0 -t"
+    subprocess.run(f"{kcat} {source.prefix}.signals -C -e > {backlog}", shell=True, check=True)
+    service = Service(options, "backlog")
+    service.start()
+    service.wait_until_ready()
+    bench.run(service, "latency", "--seconds", "3")
+    service.stop()
+    copies = max(5, int(50 * options.scale))
+    for _ in range(copies):
+        subprocess.run(f"{kcat} {service.prefix}.signals -P -l {backlog}", shell=True, check=True)
+    with open(backlog) as lines:
+        waiting = copies * sum(1 for _ in lines)
+    service.start()
+    service.wait_until_ready()
+    begin, before = time.monotonic(), service.metric("self_heal_signals_total")
+    result = bench.run(service, "latency", "--seconds", "5", "--from-shard", "1")
+    after = service.metric("self_heal_signals_total")
+    if after >= waiting:
+        raise SystemExit("the backlog was drained before the latency was measured: a larger --scale")
+    result["drained_per_second"] = round((after - before) / (time.monotonic() - begin))
+    service.stop()
+    note("backlog: " + json.dumps(result))
+    return result
+
+
 def quantile(buckets, share):
     """Within a bucket as if its values lay evenly; None where there are none."""
     total = buckets[-1][1] if buckets else 0
@@ -278,7 +308,8 @@ def main():
                                                         "build/release/bench/selfheal_kafka_bench"))
     parser.add_argument("--out", default="")
     parser.add_argument("--scale", type=float, default=1.0, help="times the shipped sizes")
-    parser.add_argument("--only", default="", help="json, ndjson, frame, latency, illness, restart or recovery")
+    parser.add_argument("--only", default="",
+                        help="json, ndjson, frame, latency, backlog, illness, restart or recovery")
     options = parser.parse_args()
     bench = Bench(options)
     results = {"paths": []}
@@ -287,6 +318,8 @@ def main():
             results["paths"].append(whole_path(options, bench, form, signals))
     if options.only in ("", "latency"):
         results["latency"] = latency(options, bench)
+    if options.only in ("", "backlog"):
+        results["backlog"] = beside_backlog(options, bench)
     if options.only in ("", "illness"):
         results["illness"] = illness(options, bench)
     if options.only in ("", "restart"):
