@@ -30,7 +30,8 @@ Result<void> decode_saved_head(const std::string& text, SavedShard& saved) {
     const Result<Chain> chain = decode_chain(json->at("chain").get<std::string>());
     if (!chain) return chain.error();
     saved.chain = *chain;
-    saved.last_offset = json->at("last_offset").get<Offset>();
+    const std::string wrong = from_json_value(json->at("last_offset"), saved.last_offset);
+    if (!wrong.empty()) return Error{ErrorCode::corrupt, "last_offset" + wrong};
     saved.last_record_hash = json->at("last_record_hash").get<std::string>();
     saved.found = true;
     return {};

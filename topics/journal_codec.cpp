@@ -16,15 +16,23 @@ constexpr std::string_view value_start = "{\"signature\":\"";
 constexpr std::string_view value_middle = "\",\"body\":";
 constexpr std::size_t signature_digits = 128;
 
-// Throws Json::exception on a wrong form; decode_body converts.
+// Throws Json::exception on a wrong form; decode_body converts. The library would take any number,
+// and one beyond the type for whatever the processor makes of it.
+std::int64_t whole_number(const Json& json) {
+  std::int64_t value = 0;
+  const std::string wrong = from_json_value(json, value);
+  if (!wrong.empty()) throw Json::other_error::create(501, wrong, &json);
+  return value;
+}
+
 Cut cut_from_json(const Json& json) {
   Cut cut;
-  cut.signals_begin = json.at("signals").at(0).get<Offset>();
-  cut.signals_end = json.at("signals").at(1).get<Offset>();
-  cut.control_begin = json.at("control").at(0).get<Offset>();
-  cut.control_end = json.at("control").at(1).get<Offset>();
-  cut.tick_ms = json.at("tick_ms").get<TimeMs>();
-  cut.caught_up_through_ms = json.at("caught_up_through_ms").get<TimeMs>();
+  cut.signals_begin = whole_number(json.at("signals").at(0));
+  cut.signals_end = whole_number(json.at("signals").at(1));
+  cut.control_begin = whole_number(json.at("control").at(0));
+  cut.control_end = whole_number(json.at("control").at(1));
+  cut.tick_ms = whole_number(json.at("tick_ms"));
+  cut.caught_up_through_ms = whole_number(json.at("caught_up_through_ms"));
   cut.inputs_digest = hex_number(json.at("inputs_digest"));
   if (const auto inputs = json.find("inputs"); inputs != json.end()) {
     for (const Json& each : *inputs) {
@@ -39,8 +47,8 @@ Cut cut_from_json(const Json& json) {
 void claim_from_json(const Json& json, JournalRecord& record) {
   record.owner = json.at("owner").get<std::string>();
   record.build = json.at("build").get<std::string>();
-  record.fold_version = json.at("fold_version").get<std::int64_t>();
-  record.partitions = json.at("partitions").get<std::int64_t>();
+  record.fold_version = whole_number(json.at("fold_version"));
+  record.partitions = whole_number(json.at("partitions"));
   record.shard_seed = hex_number(json.at("shard_seed"));
   record.public_key = json.at("public_key").get<std::string>();
   record.forgets = json.value("forgets", false);
@@ -69,7 +77,7 @@ void rest_from_json(const Json& json, JournalRecord& record) {
       record.state_hash = hex_number(json.at("state_hash"));
       return events_from_json(json.at("events"), record);
     case JournalKind::config:
-      record.generation = json.at("generation").get<std::int64_t>();
+      record.generation = whole_number(json.at("generation"));
       record.content = dump(json.at("content"));
       return;
     case JournalKind::failed:
@@ -309,7 +317,7 @@ Result<JournalRecord> decode_body_by_tree(std::string_view body) {
   if (!json) return json.error().within("journal record");
   try {
     JournalRecord record;
-    record.version = json->at("version").get<std::int64_t>();
+    record.version = whole_number(json->at("version"));
     if (record.version > journal_version) return record;
     const auto name = json->at("kind").get<std::string>();
     const auto* const found = std::find(kind_names.begin(), kind_names.end(), name);
@@ -317,9 +325,9 @@ Result<JournalRecord> decode_body_by_tree(std::string_view body) {
       return Error{ErrorCode::corrupt, "journal record of unknown kind '" + name + "'"};
     }
     record.kind = static_cast<JournalKind>(found - kind_names.begin());
-    record.shard = json->at("shard").get<std::int64_t>();
-    record.epoch = json->at("epoch").get<std::int64_t>();
-    record.seq = json->at("seq").get<std::int64_t>();
+    record.shard = whole_number(json->at("shard"));
+    record.epoch = whole_number(json->at("epoch"));
+    record.seq = whole_number(json->at("seq"));
     record.prev_hash = json->value("prev_hash", std::string());
     rest_from_json(*json, record);
     return record;

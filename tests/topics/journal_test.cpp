@@ -351,6 +351,21 @@ TEST_F(Journal, AClaimNeedsAKeyThatTheSettingsName) {
 
 // Given the text of a chain.
 // Expect the bytes that the tree gives, and the tree to read what comes without the newer members.
+TEST(JournalNumbers, ANumberBeyondItsTypeIsNoRecord) {
+  JournalRecord record;
+  record.kind = JournalKind::batch;
+  record.cut.tick_ms = 1234567890123;
+  const std::string body = encode_body(record);
+  const std::size_t at = body.find("1234567890123");
+  ASSERT_NE(at, std::string::npos);
+  ASSERT_TRUE(decode_body(body));
+  for (const std::string number : {"1.5", "179563000000000000000", "1e300", "null", "\"1\""}) {
+    std::string other = body;
+    other.replace(at, 13, number);
+    EXPECT_FALSE(decode_body(other)) << number;
+  }
+}
+
 TEST(MayClaim, OnlyWhomTheSettingsNameAsShard) {
   const auto may = [](const std::string& keys) {
     return may_claim(R"({"graph":{"services":[{"name":"a"}]},"keys":)" + keys + R"(,"mode":"x"})",
