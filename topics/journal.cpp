@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "base/check.hpp"
 #include "base/signature.hpp"
@@ -122,30 +121,6 @@ struct SettingsKeys {
   static constexpr auto fields() { return std::tuple{field("keys", &SettingsKeys::keys)}; }
 };
 
-bool read_key(JsonReader& in, SettingsKey& key) {
-  bool has_role = false;
-  bool has_public_key = false;
-  return in.members([&](std::string_view name) {
-    if (name == "role") return !std::exchange(has_role, true) && in.text(key.role);
-    if (name == "public_key") {
-      return !std::exchange(has_public_key, true) && in.text(key.public_key);
-    }
-    return in.skip_value();
-  });
-}
-
-// Without a tree of all the settings: every reader asks this of every claim.
-bool read_keys(std::string_view settings, std::vector<SettingsKey>& keys) {
-  JsonReader in(settings);
-  bool has_keys = false;
-  const bool certain = in.members([&](std::string_view name) {
-    if (name != "keys") return in.skip_value();
-    return !std::exchange(has_keys, true) &&
-           in.items([&] { return read_key(in, keys.emplace_back()); });
-  });
-  return certain && in.ends();
-}
-
 }  // namespace
 
 const char* to_string(Acceptance acceptance) {
@@ -157,14 +132,10 @@ const char* to_string(Acceptance acceptance) {
 }
 
 bool may_claim(std::string_view settings, std::string_view public_key) {
-  std::vector<SettingsKey> keys;
-  if (!read_keys(settings, keys)) {
-    Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
-    if (!named) return true;
-    keys = std::move(named->keys);
-  }
+  const Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
+  if (!named) return true;
   bool names_any = false;
-  for (const SettingsKey& key : keys) {
+  for (const SettingsKey& key : named->keys) {
     if (key.role != "shard") continue;
     if (key.public_key == public_key) return true;
     names_any = true;
