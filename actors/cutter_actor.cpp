@@ -323,7 +323,8 @@ void settings_in_force(Self self, const SettingsInForce& active) {
 }  // namespace
 
 cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
-  self->state.planner = std::make_unique<CutPlanner>(environment->make_decoder());
+  self->state.planner =
+      std::make_unique<CutPlanner>(environment->make_decoder(), environment->signal_pool);
   self->state.environment = std::move(environment);
   return {
       [self](const CutterWiringPtr& wiring) { wire(self, *wiring); },

@@ -39,6 +39,7 @@ struct Environment {
   std::string program;                          // path of this executable, to start the shim
   std::function<TimeMs()> now_ms;               // wall clock
   std::function<DecodeSignals()> make_decoder;  // one a shard: decoders keep buffers
+  std::shared_ptr<SignalBatchPool> signal_pool = SignalBatchPool::make();
   CutLimits cut_limits;
   std::shared_ptr<CrashMarks> crash_marks;  // null: a crash is not remembered
   // The only process on its bus: it owns every shard and tells nobody.

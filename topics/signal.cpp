@@ -57,4 +57,9 @@ void SignalBatch::clear() {
   used_ = blocks_.empty() ? block_bytes : 0;
 }
 
+std::size_t SignalBatch::held_bytes() const {
+  return signals.capacity() * sizeof(Signal) + failures.capacity() * sizeof(DecodeFailure) +
+         blocks_.size() * block_bytes;
+}
+
 }  // namespace selfheal

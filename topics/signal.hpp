@@ -87,7 +87,10 @@ class SignalBatch {
   // The same, with `padding` zeros behind it, so that a parser may read on.
   std::string_view keep_padded(std::string_view text, std::size_t padding);
   SignalDetail& add_detail();
+  // Leaves nothing but room for the next signals.
   void clear();
+  // Memory that a cleared batch holds on to.
+  std::size_t held_bytes() const;
 
  private:
   char* room(std::size_t bytes);

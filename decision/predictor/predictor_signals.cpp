@@ -75,6 +75,9 @@ void Predictor::take_metrics(Token& token, const SignalBatch& batch, std::size_t
     table_.prefetch_slot(keys[i - begin]);
   }
   for (std::size_t i = begin; i < end; ++i) {
+    if (batch.signals[i].type == SignalType::metric) table_.prefetch_entry(keys[i - begin]);
+  }
+  for (std::size_t i = begin; i < end; ++i) {
     if (batch.signals[i].type != SignalType::metric) continue;
     found[i - begin] = table_.find(keys[i - begin]);
     if (found[i - begin] == no_series) continue;

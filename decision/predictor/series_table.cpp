@@ -70,6 +70,12 @@ void SeriesTable::prefetch_slot(const Hash128& key) const {
   if (!index_.empty()) __builtin_prefetch(&index_[key.low & (index_.size() - 1)]);
 }
 
+void SeriesTable::prefetch_entry(const Hash128& key) const {
+  if (index_.empty()) return;
+  const SeriesNumber series = index_[key.low & (index_.size() - 1)];
+  if (series != no_series) __builtin_prefetch(&entries_[series]);
+}
+
 SeriesNumber SeriesTable::find(const Hash128& key) const {
   if (index_.empty()) return no_series;
   const std::size_t mask = index_.size() - 1;

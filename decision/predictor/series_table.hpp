@@ -50,7 +50,9 @@ class SeriesTable {
   // series that collide would be merged; at a million series the chance is below 1e-26.
   static Hash128 key_of(const Signal& signal);
 
+  // Both ask for memory ahead of find(): the index first, then the entry that it names.
   void prefetch_slot(const Hash128& key) const;
+  void prefetch_entry(const Hash128& key) const;
   SeriesNumber find(const Hash128& key) const;
   SeriesNumber add(const Hash128& key, std::uint32_t service, std::uint32_t metric,
                    std::uint32_t first_seconds);

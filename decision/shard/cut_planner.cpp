@@ -33,7 +33,8 @@ std::uint64_t digest_inputs(const RecordBatch& signals, const RecordBatch& contr
   return digest_batch(control, digest_batch(signals, 0));
 }
 
-CutPlanner::CutPlanner(DecodeSignals decode) : decode_(std::move(decode)) {}
+CutPlanner::CutPlanner(DecodeSignals decode, std::shared_ptr<SignalBatchPool> pool)
+    : decode_(std::move(decode)), pool_(std::move(pool)) {}
 
 CutLimits CutPlanner::limits_for(const Chain& chain, const CutLimits& usual) {
   if (chain.poison.records_max == 0) return usual;
@@ -74,10 +75,10 @@ PoisonSkip CutPlanner::skip_of(const Chain& chain, const CutSupply& supply) {
 }
 
 void CutPlanner::fill(Token& token, const CutSupply& supply) const {
-  auto signals = std::make_shared<SignalBatch>();
+  const std::shared_ptr<SignalBatch> signals = pool_->take();
   signals->signals.reserve(supply.signals.records.size());
   for (const RecordView& record : supply.signals.records) decode_(record, *signals);
-  token.signals = std::move(signals);
+  token.signals = signals;
   for (const RecordView& record : supply.control.records) {
     ControlInput input;
     input.offset = record.offset;
@@ -85,11 +86,11 @@ void CutPlanner::fill(Token& token, const CutSupply& supply) const {
     if (message) {
       input.message = std::move(*message);
       if (input.message.kind == "forward") {
-        auto forwarded = std::make_shared<SignalBatch>();
+        const std::shared_ptr<SignalBatch> forwarded = pool_->take();
         RecordView body = record;
         body.value = input.message.body;
         decode_(body, *forwarded);
-        input.signals = std::move(forwarded);
+        input.signals = forwarded;
       }
     } else {
       input.unreadable = message.error().context;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "decision/token.hpp"
+#include "topics/signal_pool.hpp"
 
 namespace selfheal {
 
@@ -40,7 +41,9 @@ struct PoisonSkip {
 
 class CutPlanner {
  public:
-  explicit CutPlanner(DecodeSignals decode);
+  // Planners may share the pool from which their cuts take memory.
+  explicit CutPlanner(DecodeSignals decode,
+                      std::shared_ptr<SignalBatchPool> pool = SignalBatchPool::make());
 
   // What may be polled for the next cut of this chain: less than usual after a cut that failed.
   static CutLimits limits_for(const Chain& chain, const CutLimits& usual);
@@ -69,6 +72,7 @@ class CutPlanner {
 
  private:
   DecodeSignals decode_;
+  std::shared_ptr<SignalBatchPool> pool_;
 };
 
 // Over the value bytes of the records, in order, control after signals.
