@@ -4,10 +4,12 @@
 
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <unordered_map>
 #include <vector>
 
+#include "topics/eight_bytes.hpp"
 #include "topics/reserve.hpp"
 #include "topics/signal_check.hpp"
 
@@ -130,6 +132,19 @@ class FrameReader {
   std::string_view rest_;
 };
 
+// Most texts are short and ASCII, which is seen faster than the library is called.
+bool is_utf8(std::string_view text) {
+  constexpr std::size_t short_bytes = 64;
+  if (text.size() <= short_bytes) {
+    std::size_t at = 0;
+    std::uint64_t any = 0;
+    for (; at + 8 <= text.size(); at += 8) any |= eight_bytes::load(text.data() + at);
+    for (; at < text.size(); ++at) any |= static_cast<unsigned char>(text[at]);
+    if ((any & eight_bytes::tops) == 0) return true;
+  }
+  return simdjson::validate_utf8(text.data(), text.size());
+}
+
 // Strings in order of first use.
 class Dictionary {
  public:
@@ -204,14 +219,17 @@ void write_row(const Signal& signal, TimeMs base_ms, Dictionary& words, FrameWri
 
 // A word of the frame and what is known about it.
 struct Word {
-  std::string_view text;  // kept by the batch
+  std::string_view text;
+  // Short enough for a name and without control characters. Rows share their words, so this is
+  // judged once for all of them.
+  bool is_name = false;
   enum class Labels : std::uint8_t { unknown, good, bad } labels = Labels::unknown;
 };
 
 class FrameDecoder {
  public:
   FrameDecoder(const RecordView& record, SignalBatch& batch)
-      : record_(record), batch_(batch), in_(record.value) {}
+      : record_(record), batch_(batch), in_(batch.keep(record.value)) {}
 
   void decode() {
     const std::size_t signals_before = batch_.signals.size();
@@ -251,8 +269,9 @@ class FrameDecoder {
     words_.reserve(count);
     for (std::uint64_t i = 0; i < count && !in_.broken; ++i) {
       const std::string_view text = in_.text();
-      if (!simdjson::validate_utf8(text.data(), text.size())) return "a word is not UTF-8";
-      words_.push_back({batch_.keep(text)});
+      if (!is_utf8(text)) return "a word is not UTF-8";
+      words_.push_back(
+          {text, text.size() <= signal_limits::name_bytes_max && !has_control_character(text)});
     }
     return in_.broken ? "its word list is cut short" : "";
   }
@@ -264,50 +283,86 @@ class FrameDecoder {
     return none_ = {};
   }
 
+  // Of a field that holds a name in most rows; the row is judged in full where it does not.
+  std::string_view name() {
+    const Word& found = word();
+    are_names_ = are_names_ && found.is_name;
+    return found.text;
+  }
+
   std::string_view text() {
     const std::string_view value = in_.text();
-    if (!simdjson::validate_utf8(value.data(), value.size())) in_.fail();
+    if (!is_utf8(value)) in_.fail();
     return value;
   }
 
+  // The signal is read in its place in the batch, and taken away again where it is refused.
   void read_row() {
     const std::uint8_t head = in_.byte();
     if ((head & type_mask) >= signal_type_count || (head & unused_bits) != 0) in_.fail();
     if (in_.broken) return;
-    Signal signal;
+    Signal& signal = batch_.signals.emplace_back();
+    std::string wrong = read_fields(head, signal);
+    if (in_.broken) return;
+    if (signal.type != SignalType::metric) {
+      read_other(signal, wrong);
+    } else {
+      if (wrong.empty()) wrong = check_time(signal.time_ms, record_.append_time_ms);
+      if (wrong.empty() && !is_plain_metric(signal)) wrong = check_signal(signal, nullptr);
+    }
+    if (in_.broken || wrong.empty()) return;
+    batch_.signals.pop_back();
+    batch_.failures.push_back({record_.offset, static_cast<std::int32_t>(row_), std::move(wrong)});
+  }
+
+  // What all types have, and the metric's own. Returns what is wrong with the labels.
+  std::string read_fields(std::uint8_t head, Signal& signal) {
     signal.type = static_cast<SignalType>(head & type_mask);
     signal.offset = record_.offset;
     signal.line = row_;
     signal.received_ms = record_.append_time_ms;
-    signal.service = word().text;
+    are_names_ = true;
+    signal.service = name();
     const std::int64_t difference_ms = unzigzag(in_.varint());
     constexpr std::int64_t difference_ms_max = std::int64_t{1} << 52;
     if (difference_ms < -difference_ms_max || difference_ms > difference_ms_max) in_.fail();
-    if (in_.broken) return;
+    if (in_.broken) return {};
     signal.time_ms = base_ms_ + difference_ms;
-    std::string wrong;
     if (signal.type == SignalType::metric) {
-      signal.metric = word().text;
+      signal.metric = name();
       signal.value = in_.fixed<double>();
     }
+    std::string wrong;
     if ((head & has_labels) != 0) wrong = read_labels(signal);
     if ((head & has_resource) != 0) {
-      signal.resource_kind = word().text;
-      signal.resource_id = word().text;
+      signal.resource_kind = name();
+      signal.resource_id = name();
     }
-    if ((head & has_sentinel) != 0) signal.sentinel = word().text;
+    if ((head & has_sentinel) != 0) signal.sentinel = name();
     if ((head & has_id) != 0) signal.id = text();
+    return wrong;
+  }
+
+  // Nothing that check_signal() would cut or refuse.
+  bool is_plain_metric(const Signal& signal) const {
+    return are_names_ && signal.id.empty() && !signal.service.empty() && !signal.metric.empty() &&
+           std::isfinite(signal.value);
+  }
+
+  void read_other(Signal& signal, std::string& wrong) {
     SignalDetail detail;
-    const bool metric = signal.type == SignalType::metric;
-    if (!metric) read_detail(detail);
+    read_detail(detail);
     if (in_.broken) return;
-    if (signal.type == SignalType::heartbeat && signal.service.empty()) {
-      signal.service = detail.worker_type;
-    }
+    const bool named_by_worker = signal.type == SignalType::heartbeat && signal.service.empty();
+    if (named_by_worker) signal.service = detail.worker_type;
     if (wrong.empty()) wrong = check_time(signal.time_ms, record_.append_time_ms);
-    if (wrong.empty()) wrong = check_signal(signal, metric ? nullptr : &detail);
-    if (wrong.empty()) return take(signal, metric ? nullptr : &detail);
-    batch_.failures.push_back({record_.offset, static_cast<std::int32_t>(row_), std::move(wrong)});
+    if (wrong.empty()) wrong = check_signal(signal, &detail);
+    if (!wrong.empty()) return;
+    // The text of the detail may move with it.
+    if (named_by_worker) signal.service = batch_.keep(signal.service);
+    SignalDetail& kept = batch_.add_detail();
+    kept = std::move(detail);
+    signal.detail = &kept;
   }
 
   // One check for all rows with these labels.
@@ -346,25 +401,12 @@ class FrameDecoder {
     }
   }
 
-  // Words are kept already; the texts of the row are not.
-  void take(Signal& signal, SignalDetail* detail) {
-    signal.id = batch_.keep(signal.id);
-    if (detail != nullptr) {
-      if (signal.service.data() == detail->worker_type.data()) {
-        signal.service = batch_.keep(signal.service);
-      }
-      SignalDetail& kept = batch_.add_detail();
-      kept = std::move(*detail);
-      signal.detail = &kept;
-    }
-    batch_.signals.push_back(signal);
-  }
-
   const RecordView& record_;
   SignalBatch& batch_;
   FrameReader in_;
   std::vector<Word> words_;
-  Word none_;  // what a number beyond the list gets
+  Word none_;              // what a number beyond the list gets
+  bool are_names_ = true;  // every name of the row so far
   TimeMs base_ms_ = 0;
   std::uint32_t row_ = 0;
 };
