@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstring>
 
 #include "topics/eight_bytes.hpp"
 
@@ -13,13 +14,13 @@ bool is_digit(char byte) {
 }
 
 // The first byte that ends a text, or that a scan leaves to others: a quote, a backslash, a control
-// character or a byte beyond ASCII.
+// character (also 0x7f, which names may not hold) or a byte beyond ASCII.
 const char* plain_end(const char* text) {
   using namespace eight_bytes;
   for (;; text += sizeof(std::uint64_t)) {
     const std::uint64_t word = load(text);
-    const std::uint64_t found =
-        equal(word, '"') | equal(word, '\\') | below(word, 0x20) | (word & tops);
+    const std::uint64_t found = equal(word, '"') | equal(word, '\\') | equal(word, 0x7f) |
+                                below(word, 0x20) | (word & tops);
     if (found != 0) return text + first(found);
   }
 }
@@ -36,12 +37,17 @@ constexpr std::uint64_t word_of(std::string_view name) {
 // Never runs past the byte below 0x20 behind the text: nothing here goes on at such a byte.
 class Scan {
  public:
-  Scan(std::string_view text, SignalDraft& draft)
-      : at_(text.data()), end_(text.data() + text.size()), draft_(draft) {}
+  Scan(std::string_view text, std::string_view known_labels, MetricDraft& draft)
+      : begin_(text.data()),
+        at_(text.data()),
+        end_(text.data() + text.size()),
+        known_labels_(known_labels),
+        draft_(draft) {}
 
-  bool read() {
-    if (!members([this] { return member(); })) return false;
-    return at_ == end_ && draft_.type == "metric";
+  // Of the object; 0 where it is none for a scan.
+  std::size_t length() {
+    if (!members([this] { return member(); }) || type_ != "metric") return 0;
+    return static_cast<std::size_t>(at_ - begin_);
   }
 
  private:
@@ -90,7 +96,7 @@ class Scan {
       case word_of("id"):
         return text(draft_.id);
       case word_of("type"):
-        return text(draft_.type);
+        return text(type_);
       case word_of("time"):
         return text(draft_.time);
       case word_of("value"):
@@ -113,7 +119,25 @@ class Scan {
   }
 
   bool labels() {
+    while (*at_ == ' ') ++at_;
+    const char* const begin = at_;
     draft_.labels.clear();
+    draft_.are_labels_known = has_known_labels();
+    const bool read = draft_.are_labels_known || label_members();
+    draft_.labels_text = {begin, static_cast<std::size_t>(at_ - begin)};
+    return read;
+  }
+
+  // Goes past them. An object ends with its bracket, so this one is no longer than the known one.
+  bool has_known_labels() {
+    const std::size_t size = known_labels_.size();
+    if (size == 0 || static_cast<std::size_t>(end_ - at_) < size) return false;
+    if (std::memcmp(at_, known_labels_.data(), size) != 0) return false;
+    at_ += size;
+    return true;
+  }
+
+  bool label_members() {
     return members([this] {
       std::string_view key;
       std::string_view value;
@@ -193,16 +217,22 @@ class Scan {
   static constexpr std::array<double, exact_digits + 1> powers_of_ten = {
       1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
+  const char* const begin_;
   const char* at_;
   const char* const end_;
-  SignalDraft& draft_;
+  const std::string_view known_labels_;
+  std::string_view type_;
+  MetricDraft& draft_;
 };
 
 }  // namespace
 
-bool scan_metric(std::string_view text, SignalDraft& draft) {
-  draft.clear();
-  return Scan(text, draft).read();
+std::size_t scan_metric(std::string_view text, std::string_view known_labels, MetricDraft& draft) {
+  LabelList room = std::move(draft.labels);  // keeps what it has allocated
+  room.clear();
+  draft = {};
+  draft.labels = std::move(room);
+  return Scan(text, known_labels, draft).length();
 }
 
 }  // namespace selfheal

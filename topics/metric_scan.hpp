@@ -1,16 +1,39 @@
 #pragma once
 // The usual form of a metric, read in one pass without an index: nearly all signals are metrics,
 // and nearly all metrics are written like this. Internal to the decoder.
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
-#include "topics/signal_draft.hpp"
+#include "topics/signal_check.hpp"
 
 namespace selfheal {
 
-// True: `draft` is what SignalObjectReader would make of `text`, to the bit. False: this is not
-// for a scan (another type, an escape, a byte beyond ASCII, an unknown member, a mistake); nothing
-// is said about the text, and `draft` holds nothing of use.
+// What the members said, unjudged. All texts lie in the text that was scanned, are ASCII and hold
+// no control character.
+struct MetricDraft {
+  std::string_view service;
+  std::string_view metric;
+  std::string_view time;
+  std::string_view sentinel;
+  std::string_view id;
+  std::string_view resource_kind;
+  std::string_view resource_id;
+  std::optional<std::int64_t> time_ms;
+  std::optional<double> value;
+  std::string_view labels_text;  // the object as it stands there; empty where there is none
+  LabelList labels;
+  // The labels are written like those that the caller knows already; `labels` stays empty.
+  bool are_labels_known = false;
+};
+
+// Reads the object at the beginning of `text` and returns how long it is. `draft` is then what
+// SignalObjectReader would make of it, to the bit. 0: it is not for a scan (another type, an
+// escape, a byte beyond ASCII, an unknown member, a mistake); nothing is said about the text, and
+// `draft` holds nothing of use.
+// `known_labels`: labels as they stood in an earlier text, not read again where they stand here.
 // Behind `text` lies a byte below 0x20, and eight bytes more that may be read.
-bool scan_metric(std::string_view text, SignalDraft& draft);
+std::size_t scan_metric(std::string_view text, std::string_view known_labels, MetricDraft& draft);
 
 }  // namespace selfheal

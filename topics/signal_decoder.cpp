@@ -1,5 +1,6 @@
 #include "topics/signal_decoder.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 
@@ -14,10 +15,23 @@ namespace {
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 constexpr std::string_view blanks = " \t\r\n";
 
+bool is_blank(char byte) {
+  return blanks.find(byte) != std::string_view::npos;
+}
+
 std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+// Where the next line begins, if nothing but blanks stands from `at` to the end of this one.
+std::optional<std::size_t> next_line(std::string_view text, std::size_t at) {
+  while (at < text.size() && text[at] != '\n') {
+    if (!is_blank(text[at])) return {};
+    ++at;
+  }
+  return at + 1;
 }
 
 std::optional<SignalType> type_of(std::string_view name) {
@@ -59,6 +73,7 @@ class SignalDecoder::Core {
   void decode(const RecordView& record, SignalBatch& batch) {
     record_ = &record;
     batch_ = &batch;
+    kept_labels_ = {};
     if (record.value.size() > record_bytes_max) {
       return fail(-1, "oversize: the record is longer than 1 MiB");
     }
@@ -94,7 +109,12 @@ class SignalDecoder::Core {
   // The record as one object. False, and nothing done: it is not JSON, unless that is final.
   bool decode_whole(std::string_view text, bool final) {
     std::string wrong;
-    const bool read = decode_object(text, 0, wrong);
+    bool read = scan_metric(text, known_labels_, metric_) == text.size();
+    if (read) {
+      wrong = finish_metric(0);
+    } else {
+      read = decode_object(text, 0, wrong);
+    }
     if (!read && !final) return false;
     if (!wrong.empty()) fail(-1, std::move(wrong));
     return true;
@@ -108,13 +128,19 @@ class SignalDecoder::Core {
     std::int32_t line = 0;
     std::size_t objects = 0;
     for (std::size_t at = 0; at < text.size(); ++line) {
+      if (const std::size_t length = scan_metric(text.substr(at), known_labels_, metric_)) {
+        if (const std::optional<std::size_t> next = next_line(text, at + length)) {
+          if (++objects > signal_limits::signals_max) return fail_too_many(line);
+          if (std::string wrong = finish_metric(line); !wrong.empty()) fail(line, std::move(wrong));
+          at = *next;
+          continue;
+        }
+      }
       const std::size_t end = std::min(text.find('\n', at), text.size());
       const std::string_view content = trimmed(text.substr(at, end - at));
       at = end + 1;
       if (content.empty()) continue;
-      if (++objects > signal_limits::signals_max) {
-        return fail(line, "too_many: a record holds at most 10000 lines; the rest is not read");
-      }
+      if (++objects > signal_limits::signals_max) return fail_too_many(line);
       std::string wrong;
       const bool read = decode_object(content, line, wrong);
       if (!read && objects == 1 && !whole.empty() && decode_whole(whole, false)) return;
@@ -122,12 +148,9 @@ class SignalDecoder::Core {
     }
   }
 
-  // `text` lies in kept_. False: not JSON. True with `wrong` set: JSON, and not a signal.
+  // What no scan has read. `text` lies in kept_. False: not JSON. True with `wrong` set: JSON, and
+  // not a signal.
   bool decode_object(std::string_view text, std::int32_t line, std::string& wrong) {
-    if (scan_metric(text, draft_)) {
-      wrong = finish(draft_, record_->event_time, line);
-      return true;
-    }
     if (!reader_.read(text, draft_, wrong)) return false;
     if (!draft_.cloud_event) {
       // In binary mode the context attributes are headers and the value is the signal itself.
@@ -168,9 +191,9 @@ class SignalDecoder::Core {
     if (*type == SignalType::heartbeat && signal.service.empty()) {
       signal.service = draft.worker_type;
     }
-    std::string wrong = take_time(draft, fallback_time, signal);
+    std::string wrong = take_time(draft.time, draft.time_ms, fallback_time, signal);
     if (!wrong.empty()) return wrong;
-    if (*type == SignalType::metric) return finish_metric(draft, signal);
+    if (*type == SignalType::metric) return finish_other_metric(draft, signal);
     if (*type == SignalType::prediction && !draft.likelihood) {
       return "missing_field: likelihood is missing";
     }
@@ -185,28 +208,78 @@ class SignalDecoder::Core {
     return {};
   }
 
-  std::string finish_metric(SignalDraft& draft, Signal& signal) {
+  // Makes the signal that was scanned, or says why not: as finish() does, with what the scan has
+  // seen already left out.
+  std::string finish_metric(std::int32_t line) {
+    Signal signal;
+    signal.offset = record_->offset;
+    signal.line = static_cast<std::uint32_t>(line);
+    signal.received_ms = record_->append_time_ms;
+    signal.service = metric_.service;
+    signal.metric = metric_.metric;
+    signal.resource_kind = metric_.resource_kind;
+    signal.resource_id = metric_.resource_id;
+    signal.sentinel = metric_.sentinel;
+    signal.id = metric_.id;
+    std::string wrong = take_time(metric_.time, metric_.time_ms, record_->event_time, signal);
+    if (!wrong.empty()) return wrong;
+    if (!metric_.value) return "missing_field: value is missing";
+    signal.value = *metric_.value;
+    if (!is_plain(signal)) wrong = check_signal(signal, nullptr);
+    if (wrong.empty()) wrong = take_labels(signal);
+    if (wrong.empty()) batch_->signals.push_back(signal);
+    return wrong;
+  }
+
+  // Nothing that check_signal() would cut or refuse in a metric that was scanned.
+  static bool is_plain(const Signal& signal) {
+    const auto is_name = [](std::string_view text) {
+      return !text.empty() && text.size() <= signal_limits::name_bytes_max;
+    };
+    return is_name(signal.service) && is_name(signal.metric) &&
+           std::max({signal.resource_kind.size(), signal.resource_id.size(), signal.sentinel.size(),
+                     signal.id.size()}) <= signal_limits::text_bytes_max;
+  }
+
+  // Judges the labels that were scanned and takes their canonical form. A sentinel writes the same
+  // ones time and again.
+  std::string take_labels(Signal& signal) {
+    if (metric_.labels_text.empty()) return {};
+    if (!metric_.are_labels_known) {
+      kept_labels_ = {};
+      std::string wrong = check_labels(metric_.labels, labels_);
+      known_labels_ = wrong.empty() ? metric_.labels_text : std::string_view();
+      if (!wrong.empty()) return wrong;
+    }
+    if (kept_labels_.empty()) kept_labels_ = batch_->keep(labels_);
+    signal.labels = kept_labels_;
+    return {};
+  }
+
+  std::string finish_other_metric(SignalDraft& draft, Signal& signal) {
     if (!draft.value) return "missing_field: value is missing";
     signal.metric = draft.metric;
     signal.value = *draft.value;
     std::string wrong = check_signal(signal, nullptr);
-    if (wrong.empty()) wrong = check_labels(draft.labels, labels_);
+    std::string labels;
+    if (wrong.empty()) wrong = check_labels(draft.labels, labels);
     if (!wrong.empty()) return wrong;
     signal.metric = kept(signal.metric);
-    signal.labels = batch_->keep(labels_);
+    signal.labels = batch_->keep(labels);
     keep(signal);
     return {};
   }
 
-  std::string take_time(const SignalDraft& draft, std::string_view fallback, Signal& signal) {
+  std::string take_time(std::string_view time, std::optional<TimeMs> time_ms,
+                        std::string_view fallback, Signal& signal) {
     signal.time_ms = record_->append_time_ms;
-    const std::string_view text = draft.time.empty() && !draft.time_ms ? fallback : draft.time;
+    const std::string_view text = time.empty() && !time_ms ? fallback : time;
     if (!text.empty()) {
       const Result<TimeMs> parsed = parse_rfc3339(text);
       if (!parsed) return "bad_time: " + parsed.error().context;
       signal.time_ms = *parsed;
-    } else if (draft.time_ms) {
-      signal.time_ms = *draft.time_ms;
+    } else if (time_ms) {
+      signal.time_ms = *time_ms;
     } else {
       return {};
     }
@@ -230,6 +303,10 @@ class SignalDecoder::Core {
     batch_->signals.push_back(signal);
   }
 
+  void fail_too_many(std::int32_t line) {
+    fail(line, "too_many: a record holds at most 10000 lines; the rest is not read");
+  }
+
   void fail(std::int32_t line, std::string reason) {
     batch_->failures.push_back({record_->offset, line, std::move(reason)});
   }
@@ -237,9 +314,14 @@ class SignalDecoder::Core {
   SignalObjectReader reader_;
   SignalObjectReader data_reader_;  // the outer draft's texts live in the other one
   std::string_view kept_;           // the record's text, in the batch
+  MetricDraft metric_;
   SignalDraft draft_;
   SignalDraft data_draft_;
+  // The labels that were judged last: as they stood there, in canonical form, and that as this
+  // record's signals point to it; empty where none of them does yet.
+  std::string known_labels_;
   std::string labels_;
+  std::string_view kept_labels_;
   const RecordView* record_ = nullptr;
   SignalBatch* batch_ = nullptr;
 };

@@ -350,5 +350,41 @@ TEST(SignalDecoder, SurvivesMutationsAndTruncation) {
   }
 }
 
+// Labels that were judged for the line before, or for an earlier record, save work and nothing
+// else.
+TEST(SignalDecoder, EachLineIsReadAsIfItStoodAlone) {
+  const std::vector<std::string> labels = {
+      R"(,"labels":{"zone":"a"})",   R"(,"labels":{"zone":"a","b":"c"})",
+      R"(,"labels":{"":"refused"})", R"(,"labels":{})",
+      R"(,"labels":{ "zone":"a" })", R"(,"labels":{"zone":"\u0061"})",
+      R"(,"labels":{"zone":"ab"})",  R"(,"labels":{"zone":"a"},"labels":{"b":"c"})",
+      R"(,"labels":{"zone":"a"}})",  ""};
+  const std::vector<std::string> ends = {"}\n", "} \r\n", "}\n\n", "},\n", "} {\n"};
+  std::mt19937 random(3);
+  SignalDecoder decoder;
+  for (int round = 0; round < 3'000; ++round) {
+    std::string record;
+    std::vector<std::string> alone;
+    std::size_t refused = 0;
+    for (std::uint32_t lines = 2 + random() % 5; lines > 0; --lines) {
+      const std::string line = R"({"type":"metric","service":"s","metric":"m","value":1)" +
+                               labels[random() % labels.size()];
+      const std::string& end = ends[random() % 8 < ends.size() ? random() % ends.size() : 0];
+      record += line + end;
+      SignalDecoder fresh;
+      SignalBatch one;
+      fresh.decode({7, record_time_ms, "key", line + end}, one);
+      refused += one.failures.size();
+      for (const Signal& each : one.signals) alone.push_back(signal_to_json(each));
+    }
+    SignalBatch batch;
+    decoder.decode({7, record_time_ms, "key", record}, batch);
+    std::vector<std::string> together;
+    for (const Signal& each : batch.signals) together.push_back(signal_to_json(each));
+    ASSERT_EQ(together, alone) << record;
+    ASSERT_EQ(batch.failures.size(), refused) << record;
+  }
+}
+
 }  // namespace
 }  // namespace selfheal
