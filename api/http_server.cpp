@@ -3,13 +3,13 @@
 
 #include <spdlog/spdlog.h>
 
-#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <restinio/all.hpp>
 #include <thread>
 
 #include "api/routes.hpp"
+#include "base/parse_number.hpp"
 
 namespace selfheal {
 namespace {
@@ -49,10 +49,9 @@ Result<ListenAddress> parse_listen(const std::string& listen) {
   const std::size_t colon = listen.rfind(':');
   const Error wrong{ErrorCode::invalid, "http.listen must be host:port, not '" + listen + "'"};
   if (colon == std::string::npos || colon == 0) return wrong;
-  ListenAddress address{listen.substr(0, colon), 0};
-  const std::string port = listen.substr(colon + 1);
-  const auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), address.port);
-  if (failure != std::errc() || end != port.data() + port.size()) return wrong;
+  const std::optional<std::uint16_t> port = parse_number<std::uint16_t>(listen.substr(colon + 1));
+  if (!port) return wrong;
+  ListenAddress address{listen.substr(0, colon), *port};
   if (address.host.starts_with('[') && address.host.ends_with(']')) {
     address.host = address.host.substr(1, address.host.size() - 2);
   }

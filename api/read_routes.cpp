@@ -1,10 +1,10 @@
 // Routes that only look.
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <set>
 
 #include "api/routes.hpp"
+#include "base/parse_number.hpp"
 
 namespace selfheal {
 
@@ -23,10 +23,7 @@ const ReadModel& model(const ApiContext& context) {
 }
 
 std::size_t limit_of(const ApiRequest& request, std::size_t otherwise) {
-  const std::string text = request.parameter("limit");
-  std::size_t limit = otherwise;
-  std::from_chars(text.data(), text.data() + text.size(), limit);
-  return limit;
+  return parse_number<std::size_t>(request.parameter("limit")).value_or(otherwise);
 }
 
 DocumentQuery query_of(const ApiRequest& request) {

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include <set>
 #include <thread>
 
+#include "base/parse_number.hpp"
 #include "cli/assembly.hpp"
 #include "cli/child_process.hpp"
 #include "topics/json_codec.hpp"
@@ -126,11 +126,8 @@ std::string key_of(const httplib::Request& request) {
 }
 
 double number_of(const httplib::Request& request, const char* name, double otherwise) {
-  const std::string text = request.get_param_value(name);
-  double value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole = failure == std::errc() && end == text.data() + text.size();
-  return whole && std::isfinite(value) ? value : otherwise;
+  const std::optional<double> value = parse_number<double>(request.get_param_value(name));
+  return value && std::isfinite(*value) ? *value : otherwise;
 }
 
 void add_work_routes(httplib::Server& server, PatientModel& model) {

@@ -1,7 +1,6 @@
 #include "cli/predict_csv.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <optional>
@@ -9,6 +8,8 @@
 #include <string_view>
 #include <system_error>
 #include <vector>
+
+#include "base/parse_number.hpp"
 
 namespace selfheal {
 namespace {
@@ -105,12 +106,8 @@ std::optional<std::uint32_t> parse_time(std::string_view text) {
 // Empty, not a number or infinite: no value, which is no error in a recording.
 std::optional<double> parse_value(std::string_view text) {
   if (!text.empty() && text.front() == '+') text.remove_prefix(1);
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value)) {
-    return std::nullopt;
-  }
-  return value;
+  const std::optional<double> value = parse_number<double>(text);
+  return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
 struct Columns {

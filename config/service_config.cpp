@@ -3,10 +3,10 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/parse_number.hpp"
 #include "config/time_zones.hpp"
 #include "config/yaml_reader.hpp"
 
@@ -181,10 +181,7 @@ bool is_topic_prefix(const std::string& prefix) {
 bool is_address(const std::string& text) {
   const std::size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return false;
-  int port = -1;
-  const char* const last = text.data() + text.size();
-  const auto [end, failure] = std::from_chars(text.data() + colon + 1, last, port);
-  return failure == std::errc() && end == last && port >= 0 && port <= 65535;
+  return parse_number<std::uint16_t>(std::string_view(text).substr(colon + 1)).has_value();
 }
 
 // What the type cannot say. The first problem wins.

@@ -1,9 +1,9 @@
 #include "config/yaml_reader.hpp"
 
-#include <charconv>
 #include <numeric>
 #include <optional>
 
+#include "base/parse_number.hpp"
 #include "config/time_zones.hpp"
 #include "decision/approver/policies.hpp"
 #include "decision/systemd_unit.hpp"
@@ -53,15 +53,10 @@ bool is_plain(const YamlNode& node) {
   return node.kind == YamlNode::Kind::scalar && !node.quoted;
 }
 
-// The whole text or nothing: "5s" is no 5. The locale plays no part.
 template <class T>
 std::optional<T> parsed(std::string_view text) {
-  T value{};
   if (text.starts_with('+')) text.remove_prefix(1);
-  const char* const last = text.data() + text.size();
-  const auto [end, failure] = std::from_chars(text.data(), last, value);
-  if (failure != std::errc() || end != last) return std::nullopt;
-  return value;
+  return parse_number<T>(text);
 }
 
 // Quoted, so that it is text whatever it looks like.

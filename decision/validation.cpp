@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <charconv>
 #include <cmath>
 #include <set>
 
+#include "base/parse_number.hpp"
 #include "decision/approver/policies.hpp"
 #include "decision/graph.hpp"
 #include "decision/settings.hpp"
@@ -74,9 +74,8 @@ bool is_hex(const std::string& text, std::size_t digits) {
 }
 
 bool is_number(const std::string& text) {
-  double value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return failure == std::errc() && end == text.data() + text.size() && std::isfinite(value);
+  const std::optional<double> value = parse_number<double>(text);
+  return value && std::isfinite(*value);
 }
 
 // A bucket below a second would hold less than one sample of most probes.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/parse_number.hpp"
 #include "topics/event_codec.hpp"
 
 namespace selfheal {
@@ -95,7 +96,11 @@ Result<void> ReadModel::load() {
   const Result<Json> positions = parse_json(**row);
   if (!positions) return positions.error().within("read model row " + applied_row);
   for (const auto& [shard, seq] : positions->items()) {
-    applied_[std::stoll(shard)] = seq.get<std::int64_t>();
+    const std::optional<std::int64_t> number = parse_number<std::int64_t>(shard);
+    if (!number || !seq.is_number_integer()) {
+      return Error{ErrorCode::corrupt, "read model row " + applied_row + " names no position"};
+    }
+    applied_[*number] = seq.get<std::int64_t>();
   }
   return {};
 }

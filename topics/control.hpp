@@ -1,7 +1,10 @@
 #pragma once
 // Control messages: what people, the API and other shards say to a shard. Every envelope that can
 // change something is signed; a forward between shards is signed by the process that committed it.
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/fields.hpp"
 #include "base/result.hpp"
@@ -49,6 +52,11 @@ struct ControlMessage {
   // The canonical JSON of the message without its signature.
   std::string signed_text() const;
 };
+
+// How an event names the control message that caused it, by the message's offset, and the reverse;
+// nothing where the text names none.
+std::string cause_of_control(std::int64_t offset);
+std::optional<std::int64_t> control_of_cause(std::string_view cause);
 
 std::string encode_control(const ControlMessage& message);
 Result<ControlMessage> decode_control(std::string_view text);

@@ -347,7 +347,7 @@ void Approver::judge(Token& token, const Proposal& proposal, const std::string& 
 
 void Approver::refuse(Token& token, const ControlInput& control, const std::string& reason) {
   const ControlMessage& message = control.message;
-  emit(token, {"", "", "control:" + std::to_string(control.offset),
+  emit(token, {"", "", cause_of_control(control.offset),
                ControlRefused{message.kind, message.target, message.key_id, reason}});
 }
 
@@ -405,8 +405,8 @@ void Approver::take_answer(Token& token, const ControlInput& control) {
   const Proposal& proposal = held.proposal;
   ApprovalAnswered answered{proposal.proposal_id, message.kind,  message.key_id,
                             message.reason,       message.nonce, message.time_ms};
-  const std::string id = emit(token, {proposal.service, proposal.incident_id,
-                                      "control:" + std::to_string(control.offset), answered});
+  const std::string id = emit(
+      token, {proposal.service, proposal.incident_id, cause_of_control(control.offset), answered});
   Verdict verdict{.proposal_id = proposal.proposal_id};
   verdict.verdict = message.kind == "approve" ? "approved" : "denied";
   verdict.approved_by = message.key_id;
@@ -432,8 +432,8 @@ void Approver::take_resolution(Token& token, const ControlInput& control) {
   const DoubtRow doubt = *found;
   DoubtResolved resolved{message.target, doubt.proposal_id, doubt.incident_id, message.body,
                          message.key_id, message.reason,    message.nonce,     message.time_ms};
-  emit(token, {doubt.service, doubt.incident_id, "control:" + std::to_string(control.offset),
-               std::move(resolved)});
+  emit(token,
+       {doubt.service, doubt.incident_id, cause_of_control(control.offset), std::move(resolved)});
 }
 
 void Approver::move_held(Token& token) {

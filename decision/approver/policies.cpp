@@ -6,20 +6,14 @@
 #include <optional>
 
 #include "base/check.hpp"
+#include "base/parse_number.hpp"
 
 namespace selfheal {
 namespace {
 
-std::optional<double> number_of(const std::string& text) {
-  double value = 0;
-  const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (failure != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 bool equal(const std::string& fact, const std::string& operand) {
-  const std::optional<double> left = number_of(fact);
-  const std::optional<double> right = number_of(operand);
+  const std::optional<double> left = parse_number<double>(fact);
+  const std::optional<double> right = parse_number<double>(operand);
   if (left && right) return *left == *right;
   return fact == operand;
 }
@@ -37,8 +31,8 @@ bool matches(const PolicyCondition& condition, const PolicyFacts& facts) {
   const std::string& operand = condition.operands[0];
   if (condition.op == "eq") return equal(fact, operand);
   if (condition.op == "ne") return !equal(fact, operand);
-  const std::optional<double> left = number_of(fact);
-  const std::optional<double> right = number_of(operand);
+  const std::optional<double> left = parse_number<double>(fact);
+  const std::optional<double> right = parse_number<double>(operand);
   const Result<Comparison> comparison = parse_comparison(condition.op);
   CHECK(comparison, "a policy with an unknown operator passed validation");
   return left && right && holds(*comparison, *left, *right);

@@ -1,7 +1,6 @@
 #include "decision/audit/approval_audit.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/hash.hpp"
 #include "base/signature.hpp"
@@ -129,13 +128,9 @@ void ApprovalAudit::check_person(const std::string& place, const Verdict& verdic
     return report.violate(
         8, place, "approved in the name of " + verdict.approved_by + ", who never answered");
   }
-  constexpr std::string_view from_control = "control:";
-  const std::string& cause = answer->second.causation_id;
-  const Offset offset = cause.starts_with(from_control)
-                            ? std::atoll(cause.c_str() + from_control.size())
-                            : Offset{-1};
-  if (offset < 0) return report.violate(8, place, "an answer came from no control message");
-  const std::optional<std::string> text = control_at_(shard_, offset);
+  const std::optional<Offset> offset = control_of_cause(answer->second.causation_id);
+  if (!offset) return report.violate(8, place, "an answer came from no control message");
+  const std::optional<std::string> text = control_at_(shard_, *offset);
   if (!text) return report.leave_out(8, "answers whose messages have expired");
   const std::string obstacle =
       answer_obstacle(*text, answer->second.answered, verdict, answer->second.tick_ms);

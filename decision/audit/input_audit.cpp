@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "base/parse_number.hpp"
+
 namespace selfheal {
 namespace {
 
@@ -75,8 +77,8 @@ void InputAudit::take_letter(const Headers& headers, AuditReport& report) {
     return;
   }
   // Partitions that no shard reads are routed without a journal.
-  const std::int64_t partition = std::atoll(by_name["partition"].c_str());
-  if (partition < shards_) {
+  const std::optional<std::int64_t> partition = parse_number<std::int64_t>(by_name["partition"]);
+  if (!partition || *partition < shards_) {
     report.violate(6, "dead letter " + key, "no journal says that this input is a dead letter");
   }
 }

@@ -13,10 +13,6 @@ constexpr DurationMs start_window_ms = one_minute_ms;
 // A run drops out by itself. One whose shard is gone is dropped a little later.
 constexpr DurationMs give_up_grace_ms = 10 * one_second_ms;
 
-std::string control_id(const ControlInput& control) {
-  return "control:" + std::to_string(control.offset);
-}
-
 auto place_of(const LockAsker& asker) {
   return std::tuple(asker.tick_ms, asker.seq, asker.k);
 }
@@ -126,7 +122,7 @@ void Fleet::take_messages(Token& token) {
   for (const ControlInput& control : token.controls) {
     const ControlMessage& message = control.message;
     const auto refuse = [&](const std::string& reason) {
-      emit(token, {"", "", control_id(control),
+      emit(token, {"", "", cause_of_control(control.offset),
                    ControlRefused{message.kind, message.target, message.key_id, reason}});
     };
     if (!control.unreadable.empty()) {
@@ -157,12 +153,12 @@ void Fleet::take_messages(Token& token) {
 void Fleet::take_request(Token& token, const ControlInput& control, const LockAsker& asker) {
   const Result<LockRequested> request = from_json_text<LockRequested>(control.message.body);
   if (!request || request->action_id.empty() || request->target.empty() || request->hold_ms <= 0) {
-    emit(token, {"", "", control_id(control),
+    emit(token, {"", "", cause_of_control(control.offset),
                  ControlRefused{control.message.kind, "", control.message.key_id,
                                 "the request cannot be read"}});
     return;
   }
-  const std::string cause = control_id(control);
+  const std::string cause = cause_of_control(control.offset);
   if (holders_.find(request->action_id) != nullptr) {
     return grant(token, *request, asker, cause);  // more time
   }
@@ -180,7 +176,7 @@ void Fleet::take_request(Token& token, const ControlInput& control, const LockAs
 void Fleet::take_release(Token& token, const ControlInput& control, const LockAsker& asker) {
   const Result<LockReleased> released = from_json_text<LockReleased>(control.message.body);
   if (!released) {
-    emit(token, {"", "", control_id(control),
+    emit(token, {"", "", cause_of_control(control.offset),
                  ControlRefused{control.message.kind, "", control.message.key_id,
                                 "the release cannot be read"}});
     return;
@@ -191,7 +187,7 @@ void Fleet::take_release(Token& token, const ControlInput& control, const LockAs
   const std::string service = holder != nullptr ? holder->service : waiter->request.service;
   const std::string target = holder != nullptr ? holder->target : waiter->request.target;
   const char* how = holder != nullptr ? "released" : "withdrawn";
-  const std::string id = emit(token, {service, "", control_id(control),
+  const std::string id = emit(token, {service, "", cause_of_control(control.offset),
                                       LockFreed{released->action_id, target, how, asker}});
   admit_waiters(token, id);
 }

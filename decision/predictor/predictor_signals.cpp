@@ -39,7 +39,7 @@ void Predictor::take_forwards(Token& token) {
   for (const ControlInput& control : token.controls) {
     const ControlMessage& message = control.message;
     if (message.kind != "forward" || control.signals == nullptr) continue;
-    const std::string cause = "control:" + std::to_string(control.offset);
+    const std::string cause = cause_of_control(control.offset);
     if (!is_signed_by_shard(settings(), message)) {
       emit(token, {"", "", cause,
                    ControlRefused{message.kind, message.target, message.key_id,

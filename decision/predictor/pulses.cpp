@@ -1,10 +1,10 @@
 #include "decision/predictor/pulses.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "base/check.hpp"
+#include "base/parse_number.hpp"
 
 namespace selfheal {
 namespace {
@@ -140,9 +140,10 @@ void Pulses::save(const std::string& prefix, PageSink& sink) {
 bool Pulses::load(const std::string& prefix, std::string_view key, std::string_view value) {
   if (!key.starts_with(prefix)) return false;
   const std::string_view name = key.substr(prefix.size());
-  const auto number = [](std::string_view text, auto& out) {
-    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return failure == std::errc() && end == text.data() + text.size();
+  const auto number = []<class Number>(std::string_view text, Number& out) {
+    const std::optional<Number> read = parse_number<Number>(text);
+    if (read) out = *read;
+    return read.has_value();
   };
   if (name == "through") {
     CHECK(number(value, through_seconds_), "the time of saved pulses is no number");

@@ -19,7 +19,7 @@ void Runner::take_lock_words(Token& token) {
     const ControlMessage& message = control.message;
     const bool grants = message.kind == "lock_grant";
     if (!grants && message.kind != "lock_wait") continue;
-    const std::string cause = "control:" + std::to_string(control.offset);
+    const std::string cause = cause_of_control(control.offset);
     if (!is_signed_by_shard(settings(), message) ||
         message.source_shard != token.facts.partitions) {
       emit(token, {"", "", cause,
