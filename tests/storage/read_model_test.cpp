@@ -100,6 +100,18 @@ TEST_F(ReadModelTest, AStoryGoesOnAfterItWasSavedAndAfterARestart) {
   EXPECT_EQ(model->run("act-inc-1")->value("playbook", ""), "restart");
 }
 
+TEST_F(ReadModelTest, PositionsThatCannotBeReadAreNamed) {
+  for (const char* broken : {"{", R"({"one":1})", R"({"0":"1"})", R"({"0":null})"}) {
+    RowChanges changes;
+    changes["read_model/applied"] = broken;
+    ASSERT_TRUE(store->write_rows(changes));
+    model = std::make_unique<ReadModel>(store);
+    const Result<void> loaded = model->load();
+    ASSERT_FALSE(loaded) << broken;
+    EXPECT_NE(loaded.error().context.find("read_model/applied"), std::string::npos) << broken;
+  }
+}
+
 TEST_F(ReadModelTest, ListsAreNewestFirstAndKeepToWhatIsAskedFor) {
   for (const char* each : {"inc-1", "inc-2", "inc-3"}) open(each);
   close("inc-2");
