@@ -27,6 +27,17 @@ struct ExportedRecord {
 
 }  // namespace
 
+Result<std::int64_t> journal_records(const JournalSource& source,
+                                     const std::vector<std::int64_t>& shards) {
+  std::int64_t records = 0;
+  for (const std::int64_t shard : shards) {
+    const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
+    if (!range) return range.error().within("shard " + std::to_string(shard));
+    records += range->end - range->begin;
+  }
+  return records;
+}
+
 DecodeSignals fresh_decoder() {
   auto decoder = std::make_shared<SignalDecoder>();
   return

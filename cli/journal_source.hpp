@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/assembly.hpp"
 #include "decision/shard/cut_planner.hpp"
@@ -18,6 +19,10 @@ struct JournalSource {
   DataFolders folders;      // of the configured process
   std::int64_t shards = 1;  // the fleet's included
 };
+
+// Of the journals of `shards`, as they are now.
+Result<std::int64_t> journal_records(const JournalSource& source,
+                                     const std::vector<std::int64_t>& shards);
 
 // `data_dir` wins over the configuration where it is given.
 Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir);

@@ -1,10 +1,13 @@
 // `selfheal replay`: the topics through the same code once more, without effects, compared bit for
 // bit.
 #include <map>
+#include <numeric>
+#include <vector>
 
 #include "actors/shard_restore.hpp"
 #include "cli/commands.hpp"
 #include "cli/journal_source.hpp"
+#include "cli/side_by_side.hpp"
 #include "decision/shard/fold_version.hpp"
 
 namespace selfheal {
@@ -25,14 +28,24 @@ struct ReplayResult {
   std::int64_t inputs_lost = 0;
   std::map<std::string, std::int64_t> other_folds;  // decisions that were not compared, by version
   std::string first_difference;
+
+  // Of a later shard.
+  void add(const ReplayResult& part) {
+    compared += part.compared;
+    differing += part.differing;
+    inputs_lost += part.inputs_lost;
+    for (const auto& [version, decisions] : part.other_folds) other_folds[version] += decisions;
+    if (first_difference.empty()) first_difference = part.first_difference;
+  }
 };
 
 Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeMs from_ms,
-                          TimeMs to_ms, ReplayResult& result) {
+                          TimeMs to_ms, Progress& progress, ReplayResult& result) {
   JournalWalk walk(*source.log, source.topics, shard, fresh_decoder());
   const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
   if (!range) return range.error();
   return walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
+    progress.add(1);
     const bool batch =
         walked.acceptance == Acceptance::accepted && walked.record->kind == JournalKind::batch;
     if (!batch) return {};
@@ -67,12 +80,23 @@ Exit replay(const ReplayOptions& options) {
   if (!to_ms) return fail(to_ms.error().within("--to"));
   const Result<JournalSource> source = open_source(options.config, options.data_dir);
   if (!source) return fail(source.error());
-  ReplayResult result;
-  for (std::int64_t shard = 0; shard < source->shards; ++shard) {
-    if (options.shard >= 0 && shard != options.shard) continue;
-    const Result<void> done = replay_shard(*source, shard, *from_ms, *to_ms, result);
-    if (!done) return fail(done.error().within("shard " + std::to_string(shard)));
+  std::vector<std::int64_t> shards(static_cast<std::size_t>(source->shards));
+  std::iota(shards.begin(), shards.end(), 0);
+  if (options.shard >= 0) {
+    std::erase_if(shards, [&](std::int64_t each) { return each != options.shard; });
   }
+  const Result<std::int64_t> records = journal_records(*source, shards);
+  if (!records) return fail(records.error());
+  Progress progress("replay", *records);
+  std::vector<ReplayResult> parts(shards.size());
+  const Result<void> done = side_by_side(shards.size(), [&](std::size_t i) -> Result<void> {
+    Result<void> one = replay_shard(*source, shards[i], *from_ms, *to_ms, progress, parts[i]);
+    if (!one) return one.error().within("shard " + std::to_string(shards[i]));
+    return {};
+  });
+  if (!done) return fail(done.error());
+  ReplayResult result;
+  for (const ReplayResult& part : parts) result.add(part);
   const bool none_of_this = result.compared == 0 && !result.other_folds.empty();
   if (options.json) {
     print_line(Json{{"compared", result.compared},

@@ -3,8 +3,10 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <numeric>
 
 #include "actors/shard_restore.hpp"
+#include "cli/side_by_side.hpp"
 #include "decision/shard/fold_version.hpp"
 #include "storage/snapshot.hpp"
 
@@ -70,14 +72,18 @@ TopicAudit::TopicAudit(const JournalSource& source, TopicAuditOptions options)
       relays_(source.topics_prefix),
       locks_(source.topics.partitions) {}
 
-void TopicAudit::add_counts(const RecordCounts& part) {
-  counts_.claims += part.claims;
-  counts_.batches += part.batches;
-  counts_.inputs += part.inputs;
-  counts_.skipped += part.skipped;
-  counts_.failed += part.failed;
-  counts_.decisions += part.decisions;
-  counts_.in_doubt += part.in_doubt;
+void TopicAudit::Found::add(const Found& part) {
+  report.merge(part.report);
+  counts.claims += part.counts.claims;
+  counts.batches += part.counts.batches;
+  counts.inputs += part.counts.inputs;
+  counts.skipped += part.counts.skipped;
+  counts.failed += part.counts.failed;
+  counts.decisions += part.counts.decisions;
+  counts.in_doubt += part.counts.in_doubt;
+  for (const auto& [reason, count] : part.ignored) ignored[reason] += count;
+  if (first_bad.empty()) first_bad = part.first_bad;
+  open_incidents += part.open_incidents;
 }
 
 std::optional<std::string> TopicAudit::control_at(std::int64_t shard, Offset offset) {
@@ -96,16 +102,25 @@ std::optional<std::string> TopicAudit::control_at(std::int64_t shard, Offset off
 }
 
 Result<void> TopicAudit::run() {
-  for (std::int64_t shard = 0; shard < source_.shards; ++shard) {
-    Result<void> done = audit_shard(shard);
-    if (!done) return done.error().within("shard " + std::to_string(shard));
-  }
+  std::vector<std::int64_t> shards(static_cast<std::size_t>(source_.shards));
+  std::iota(shards.begin(), shards.end(), 0);
+  const Result<std::int64_t> records = journal_records(source_, shards);
+  if (!records) return records.error();
+  Progress progress("audit", *records);
+  std::vector<Found> parts(shards.size());
+  Result<void> done = side_by_side(shards.size(), [&](std::size_t i) -> Result<void> {
+    Result<void> one = audit_shard(shards[i], progress, parts[i]);
+    if (!one) return one.error().within("shard " + std::to_string(shards[i]));
+    return {};
+  });
+  if (!done) return done;
+  for (const Found& part : parts) found_.add(part);
   if (!options_.deep) return {};
   locks_.compare_chains();
-  report_.count(9, locks_.grants() + locks_.starts());
-  report_.add(locks_.violations());
-  Result<void> done = read_letters();
-  if (done) inputs_.compare(options_.everything_ended, report_);
+  found_.report.count(9, locks_.grants() + locks_.starts());
+  found_.report.add(locks_.violations());
+  done = read_letters();
+  if (done) inputs_.compare(options_.everything_ended, found_.report);
   if (done) done = read_decisions();
   if (done) done = read_effects();
   if (done) done = read_action_files();
@@ -125,13 +140,32 @@ Result<void> TopicAudit::find_snapshots(Shard& shard, Offset end) {
   });
 }
 
-Result<void> TopicAudit::audit_shard(std::int64_t number) {
+Result<void> TopicAudit::prepare(Shard& shard, Offset journal_end) {
+  const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(shard.number)};
+  if (!source_.topics.is_fleet(shard.number)) {
+    const Result<OffsetRange> kept = source_.log->range(signals);
+    if (!kept) return kept.error();
+    shard.signals_kept = *kept;
+  }
+  const Result<OffsetRange> kept = source_.log->range(source_.topics.control_of(shard.number));
+  if (!kept) return kept.error();
+  shard.control_kept = *kept;
+  if (options_.store != nullptr) {
+    Result<SavedShard> saved = options_.store->load(shard.number);
+    if (!saved) return saved.error();
+    shard.saved = std::move(*saved);
+  }
+  return find_snapshots(shard, journal_end);
+}
+
+Result<void> TopicAudit::audit_shard(std::int64_t number, Progress& progress, Found& found) {
   const TopicPartition where = source_.topics.journal_of(number);
   const Result<OffsetRange> range = source_.log->range(where);
   if (!range) return range.error();
   const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(number)};
   Shard shard{
       .number = number,
+      .found = found,
       .chain = ChainAudit(number),
       .runs = {},
       .approvals = ApprovalAudit(
@@ -144,49 +178,39 @@ Result<void> TopicAudit::audit_shard(std::int64_t number) {
       .saved = {},
       .pages = {}};
   if (options_.deep) {
-    if (!source_.topics.is_fleet(number)) {
-      const Result<OffsetRange> kept = source_.log->range(signals);
-      if (!kept) return kept.error();
-      shard.signals_kept = *kept;
-    }
-    const Result<OffsetRange> kept = source_.log->range(source_.topics.control_of(number));
-    if (!kept) return kept.error();
-    shard.control_kept = *kept;
-    Result<void> found = find_snapshots(shard, range->end);
-    if (!found) return found;
-    if (options_.store != nullptr) {
-      Result<SavedShard> saved = options_.store->load(number);
-      if (!saved) return saved.error();
-      shard.saved = std::move(*saved);
-    }
+    Result<void> prepared = prepare(shard, range->end);
+    if (!prepared) return prepared;
   }
   JournalWalk walk(*source_.log, source_.topics, number, fresh_decoder(), {.fold = options_.deep});
-  Result<void> read = walk.read_to(
-      range->end, [&](const WalkedRecord& walked) { return take(shard, walk, walked); });
+  Result<void> read = walk.read_to(range->end, [&](const WalkedRecord& walked) {
+    progress.add(1);
+    return take(shard, walk, walked);
+  });
   if (!read) return read;
   shard.runs.finish(options_.everything_ended);
-  open_incidents_ += shard.runs.open_incidents();
-  add_counts(shard.runs.counts());
-  if (options_.deep) report_.add(shard.runs.violations());
+  found.open_incidents = shard.runs.open_incidents();
+  found.counts = shard.runs.counts();
+  if (options_.deep) found.report.add(shard.runs.violations());
   if (shard.saved.found && shard.saved.chain.seq > shard.chain.seq()) {
-    report_.violate(6, "state of shard " + std::to_string(number),
-                    "it is ahead of the journal: at " + std::to_string(shard.saved.chain.seq) +
-                        ", the journal at " + std::to_string(shard.chain.seq()));
+    found.report.violate(6, "state of shard " + std::to_string(number),
+                         "it is ahead of the journal: at " + std::to_string(shard.saved.chain.seq) +
+                             ", the journal at " + std::to_string(shard.chain.seq()));
   }
   return {};
 }
 
 void TopicAudit::note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why) {
-  if (!first_bad_.empty()) return;
-  first_bad_ = "shard " + std::to_string(shard.number) + " offset " +
-               std::to_string(walked.read->offset) + ": " + why;
+  if (!shard.found.first_bad.empty()) return;
+  shard.found.first_bad = "shard " + std::to_string(shard.number) + " offset " +
+                          std::to_string(walked.read->offset) + ": " + why;
 }
 
 Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecord& walked) {
   const bool accepted = walked.acceptance == Acceptance::accepted;
-  shard.chain.take(*walked.read, accepted, report_);
+  AuditReport& report = shard.found.report;
+  shard.chain.take(*walked.read, accepted, report);
   if (!accepted) {
-    ++ignored_[to_string(walked.acceptance)];
+    ++shard.found.ignored[to_string(walked.acceptance)];
     const bool honest =
         walked.record != nullptr && is_honest(walked.acceptance, *walked.record, *walked.chain);
     if (!honest) note_bad(shard, walked, to_string(walked.acceptance));
@@ -198,21 +222,24 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
   }
   shard.runs.take(record, walked.difference);
   if (!options_.deep) return {};
-  if (walked.decided != nullptr) report_.count(5, static_cast<std::int64_t>(record.events.size()));
+  if (walked.decided != nullptr) report.count(5, static_cast<std::int64_t>(record.events.size()));
   if (walked.other_fold) {
-    report_.leave_out(5, "decisions of fold version " + std::to_string(walked.chain->fold_version) +
-                             " (this build's is " + std::to_string(fold_version) + ")");
+    report.leave_out(5, "decisions of fold version " + std::to_string(walked.chain->fold_version) +
+                            " (this build's is " + std::to_string(fold_version) + ")");
   }
-  if (walked.inputs_lost) report_.leave_out(5, "cuts whose inputs have expired");
-  if (record.kind == JournalKind::batch) report_.count(7);
+  if (walked.inputs_lost) report.leave_out(5, "cuts whose inputs have expired");
+  if (record.kind == JournalKind::batch) report.count(7);
   for (const Event& event : record.events) {
-    if (std::holds_alternative<RunStarted>(event.body)) report_.count(3);
-    if (std::holds_alternative<IncidentOpened>(event.body)) report_.count(10);
+    if (std::holds_alternative<RunStarted>(event.body)) report.count(3);
+    if (std::holds_alternative<IncidentOpened>(event.body)) report.count(10);
   }
-  locks_.take(record);
-  relays_.take(record);
-  effects_.take(record);
-  if (!source_.topics.is_fleet(shard.number)) shard.approvals.take(record, report_);
+  {
+    const std::lock_guard lock(across_mutex_);
+    locks_.take(record);
+    relays_.take(record);
+    effects_.take(record);
+  }
+  if (!source_.topics.is_fleet(shard.number)) shard.approvals.take(record, report);
   Result<void> inputs = take_inputs(shard, record);
   if (!inputs) return inputs;
   return compare_state(shard, walk, walked);
@@ -231,7 +258,8 @@ Result<void> TopicAudit::take_inputs(Shard& shard, const JournalRecord& record) 
     records = (*first)->records;
     records->insert(records->end(), (*second)->records.begin(), (*second)->records.end());
   }
-  inputs_.take(record, records, report_);
+  const std::lock_guard lock(across_mutex_);
+  inputs_.take(record, records, shard.found.report);
   return {};
 }
 
@@ -247,10 +275,11 @@ Result<void> TopicAudit::compare_state(Shard& shard, JournalWalk& walk,
   if (snapshots == shard.snapshots.end() && !saved) return {};
   const std::string place = std::to_string(shard.number) + "/" + std::to_string(seq);
   if (saved && shard.saved.chain.head != shard.chain.head()) {
-    report_.violate(6, place, "the saved state rests on another history");
+    shard.found.report.violate(6, place, "the saved state rests on another history");
   }
   if (walk.has_lost_inputs() || !is_claim_of_this_fold(walk.chain())) {
-    report_.leave_out(4, "states whose inputs have expired or that another build decided");
+    shard.found.report.leave_out(4,
+                                 "states whose inputs have expired or that another build decided");
     return {};
   }
   PageMap changed;
@@ -265,9 +294,9 @@ Result<void> TopicAudit::compare_state(Shard& shard, JournalWalk& walk,
     if (snapshot) {
       compare_pages(shard, "snapshot " + manifest.id + " of " + place, *snapshot);
     } else if (snapshot.error().context.find("has expired") != std::string::npos) {
-      report_.leave_out(4, "snapshots that have expired");
+      shard.found.report.leave_out(4, "snapshots that have expired");
     } else {
-      report_.violate(4, place, snapshot.error().context);
+      shard.found.report.violate(4, place, snapshot.error().context);
     }
   }
   return {};
@@ -275,15 +304,15 @@ Result<void> TopicAudit::compare_state(Shard& shard, JournalWalk& walk,
 
 void TopicAudit::compare_pages(const Shard& shard, const std::string& place,
                                const SavedShard& other) {
-  report_.count(4, static_cast<std::int64_t>(other.pages.size()));
+  shard.found.report.count(4, static_cast<std::int64_t>(other.pages.size()));
   const std::map<std::string, std::string> pages(other.pages.begin(), other.pages.end());
   if (pages == shard.pages) return;
   for (const auto& [key, value] : shard.pages) {
     const auto found = pages.find(key);
     if (found != pages.end() && found->second == value) continue;
-    return report_.violate(4, place, key + " is not what follows from the journal");
+    return shard.found.report.violate(4, place, key + " is not what follows from the journal");
   }
-  report_.violate(4, place, "it has rows that do not follow from the journal");
+  shard.found.report.violate(4, place, "it has rows that do not follow from the journal");
 }
 
 // Shows every record that a topic still has; false where some have expired.
@@ -311,7 +340,7 @@ Result<void> TopicAudit::read_letters() {
   const Result<bool> whole =
       read_topic(source_.topics.deadletter,
                  [&](const RecordView& read, std::int32_t, const LogReader& reader) {
-                   inputs_.take_letter(reader.headers(read.offset), report_);
+                   inputs_.take_letter(reader.headers(read.offset), found_.report);
                  });
   if (!whole) return whole.error();
   inputs_.set_letters_whole(*whole);
@@ -322,16 +351,16 @@ Result<void> TopicAudit::read_decisions() {
   const Result<bool> whole =
       read_topic(source_.topics.decisions,
                  [&](const RecordView& read, std::int32_t partition, const LogReader&) {
-                   relays_.take_decision(read, partition, report_);
+                   relays_.take_decision(read, partition, found_.report);
                  });
   if (!whole) return whole.error();
-  relays_.compare(*whole, options_.everything_ended, report_);
+  relays_.compare(*whole, options_.everything_ended, found_.report);
   return {};
 }
 
 Result<void> TopicAudit::read_effects() {
   if (options_.effects_file.empty()) {
-    report_.leave_out(3, "what targets saw (give --effects)");
+    found_.report.leave_out(3, "what targets saw (give --effects)");
     return {};
   }
   std::ifstream stream(options_.effects_file);
@@ -344,14 +373,15 @@ Result<void> TopicAudit::read_effects() {
       return Error{ErrorCode::invalid,
                    place + ": wanted is {\"action_id\":\"…\",\"attempt\":1}, an object a line"};
     }
-    effects_.take_effect(*effect, place, report_);
+    effects_.take_effect(*effect, place, found_.report);
   }
   return {};
 }
 
 Result<void> TopicAudit::read_action_files() {
   if (options_.actions_folder.empty()) {
-    report_.leave_out(6, "state and action files of a machine (give --data-dir of a stopped one)");
+    found_.report.leave_out(
+        6, "state and action files of a machine (give --data-dir of a stopped one)");
     return {};
   }
   namespace fs = std::filesystem;
@@ -364,7 +394,7 @@ Result<void> TopicAudit::read_action_files() {
     const std::optional<StartName> name = start_name(folder.filename());
     if (!name) continue;
     effects_.take_begun(folder.parent_path().filename(), name->step, name->rollback, name->attempt,
-                        folder, report_);
+                        folder, found_.report);
   }
   return {};
 }

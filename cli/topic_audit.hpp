@@ -1,9 +1,11 @@
 #pragma once
 // Reads every topic of a cluster from its beginning and has the audits of decision/audit look at
 // it: what `selfheal audit verify` does. Shares with the service only the events and their codecs,
-// and for invariant 5 the code that decides.
+// and for invariant 5 the code that decides. Shards are read side by side; what is reported does
+// not depend on which of them is faster.
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,6 +24,7 @@
 namespace selfheal {
 
 class JournalWalk;
+class Progress;
 struct WalkedRecord;
 
 struct TopicAuditOptions {
@@ -40,18 +43,29 @@ class TopicAudit {
   // An error: something could not be read at all. What is wrong with what was read is in report().
   Result<void> run();
 
-  const AuditReport& report() const { return report_; }
-  const RecordCounts& counts() const { return counts_; }
+  const AuditReport& report() const { return found_.report; }
+  const RecordCounts& counts() const { return found_.counts; }
   // Ignored records by reason.
-  const std::map<std::string, std::int64_t>& ignored() const { return ignored_; }
+  const std::map<std::string, std::int64_t>& ignored() const { return found_.ignored; }
   // The first record that no honest cluster writes; empty: there is none.
-  const std::string& first_bad() const { return first_bad_; }
-  std::size_t open_incidents() const { return open_incidents_; }
+  const std::string& first_bad() const { return found_.first_bad; }
+  std::size_t open_incidents() const { return found_.open_incidents; }
 
  private:
+  // In one shard, or in all of them.
+  struct Found {
+    AuditReport report;
+    RecordCounts counts;
+    std::map<std::string, std::int64_t> ignored;
+    std::string first_bad;
+    std::size_t open_incidents = 0;
+
+    void add(const Found& part);
+  };
   // What is looked at in one shard.
   struct Shard {
     std::int64_t number = 0;
+    Found& found;
     ChainAudit chain;
     RunAudit runs;
     ApprovalAudit approvals;
@@ -64,12 +78,13 @@ class TopicAudit {
     SavedShard saved;                                                 // of the store
     std::map<std::string, std::string> pages;                         // as of the last look
   };
-  Result<void> audit_shard(std::int64_t number);
+  Result<void> audit_shard(std::int64_t number, Progress& progress, Found& found);
+  Result<void> prepare(Shard& shard, Offset journal_end);
   Result<void> take(Shard& shard, JournalWalk& walk, const WalkedRecord& walked);
   Result<void> take_inputs(Shard& shard, const JournalRecord& record);
   Result<void> compare_state(Shard& shard, JournalWalk& walk, const WalkedRecord& walked);
-  void compare_pages(const Shard& shard, const std::string& place, const SavedShard& other);
-  void note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why);
+  static void compare_pages(const Shard& shard, const std::string& place, const SavedShard& other);
+  static void note_bad(const Shard& shard, const WalkedRecord& walked, const std::string& why);
   Result<void> find_snapshots(Shard& shard, Offset end);
   using TakeRecord =
       std::function<void(const RecordView&, std::int32_t partition, const LogReader&)>;
@@ -78,16 +93,13 @@ class TopicAudit {
   Result<void> read_decisions();
   Result<void> read_effects();
   Result<void> read_action_files();
-  void add_counts(const RecordCounts& part);
   std::optional<std::string> control_at(std::int64_t shard, Offset offset);
 
   const JournalSource& source_;
   TopicAuditOptions options_;
-  AuditReport report_;
-  RecordCounts counts_;
-  std::map<std::string, std::int64_t> ignored_;
-  std::string first_bad_;
-  std::size_t open_incidents_ = 0;
+  Found found_;
+  // Look across shards: each takes every chain in its order, and the chains in any order.
+  std::mutex across_mutex_;
   InputAudit inputs_;
   RelayAudit relays_;
   LockAudit locks_;

@@ -29,8 +29,6 @@ class AuditReport {
 
   void count(int invariant, std::int64_t checked = 1) { lines_[invariant].checked += checked; }
   void violate(int invariant, const std::string& place, const std::string& what) {
-    // The first ones tell the story; a broken chain would otherwise list every record behind it.
-    constexpr std::size_t violations_max = 100;
     ++lines_[invariant].violated;
     if (violations_.size() < violations_max) violations_.push_back({invariant, place, what});
   }
@@ -45,10 +43,25 @@ class AuditReport {
     lines_[invariant].not_checked.push_back(part);
   }
 
+  // Another part of the same audit.
+  void merge(const AuditReport& part) {
+    for (const auto& [invariant, line] : part.lines_) {
+      lines_[invariant].checked += line.checked;
+      lines_[invariant].violated += line.violated;
+      for (const std::string& left_out : line.not_checked) leave_out(invariant, left_out);
+    }
+    for (const Violation& each : part.violations_) {
+      if (violations_.size() < violations_max) violations_.push_back(each);
+    }
+  }
+
   const std::map<int, Line>& lines() const { return lines_; }
   const std::vector<Violation>& violations() const { return violations_; }
 
  private:
+  // The first ones tell the story; a broken chain would otherwise list every record behind it.
+  static constexpr std::size_t violations_max = 100;
+
   std::map<int, Line> lines_;
   std::vector<Violation> violations_;
 };
