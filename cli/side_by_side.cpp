@@ -14,7 +14,10 @@ Result<void> side_by_side(std::size_t count, const std::function<Result<void>(st
   std::atomic<bool> failed = false;
   const auto take_on = [&] {
     try {
-      for (std::size_t i = next++; i < count && !failed; i = next++) {
+      // What has been taken is worked on, so nothing before a failure is left out.
+      while (!failed) {
+        const std::size_t i = next++;
+        if (i >= count) return;
         outcomes[i] = work(i);
         if (!outcomes[i]) failed = true;
       }
