@@ -81,7 +81,7 @@ std::array<DocumentTable*, 7> ReadModel::tables() {
 Result<void> ReadModel::load() {
   const std::unique_lock lock(mutex_);
   for (DocumentTable* table : tables()) {
-    const Result<void> loaded = table->load();
+    Result<void> loaded = table->load();
     if (!loaded) return loaded;
   }
   std::vector<std::pair<TimeMs, std::string>> ended;
@@ -462,7 +462,7 @@ Result<void> ReadModel::save() {
   {
     // Readers go on meanwhile; there is only one writer, and it is here.
     const std::shared_lock lock(mutex_);
-    const Result<void> written = rows_.write();
+    Result<void> written = rows_.write();
     if (!written) return written;
   }
   const std::unique_lock lock(mutex_);
