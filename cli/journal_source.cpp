@@ -27,15 +27,14 @@ struct ExportedRecord {
 
 }  // namespace
 
-Result<std::int64_t> journal_records(const JournalSource& source,
-                                     const std::vector<std::int64_t>& shards) {
-  std::int64_t records = 0;
-  for (const std::int64_t shard : shards) {
+Result<std::vector<OffsetRange>> journal_ranges(const JournalSource& source) {
+  std::vector<OffsetRange> ranges;
+  for (std::int64_t shard = 0; shard < source.shards; ++shard) {
     const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
     if (!range) return range.error().within("shard " + std::to_string(shard));
-    records += range->end - range->begin;
+    ranges.push_back(*range);
   }
-  return records;
+  return ranges;
 }
 
 DecodeSignals fresh_decoder() {

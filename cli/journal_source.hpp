@@ -20,9 +20,8 @@ struct JournalSource {
   std::int64_t shards = 1;  // the fleet's included
 };
 
-// Of the journals of `shards`, as they are now.
-Result<std::int64_t> journal_records(const JournalSource& source,
-                                     const std::vector<std::int64_t>& shards);
+// What the journals of all shards hold now.
+Result<std::vector<OffsetRange>> journal_ranges(const JournalSource& source);
 
 // `data_dir` wins over the configuration where it is given.
 Result<JournalSource> open_source(const ConfigOptions& options, const std::string& data_dir);

@@ -39,18 +39,21 @@ struct ReplayResult {
   }
 };
 
-Result<void> replay_shard(const JournalSource& source, std::int64_t shard, TimeMs from_ms,
-                          TimeMs to_ms, Progress& progress, ReplayResult& result) {
+struct TimeWindow {
+  TimeMs from_ms = 0;
+  TimeMs to_ms = 0;
+};
+
+Result<void> replay_shard(const JournalSource& source, std::int64_t shard, Offset end,
+                          const TimeWindow& window, Progress& progress, ReplayResult& result) {
   JournalWalk walk(*source.log, source.topics, shard, fresh_decoder());
-  const Result<OffsetRange> range = source.log->range(source.topics.journal_of(shard));
-  if (!range) return range.error();
-  return walk.read_to(range->end, [&](const WalkedRecord& walked) -> Result<void> {
+  return walk.read_to(end, [&](const WalkedRecord& walked) -> Result<void> {
     progress.add(1);
     const bool batch =
         walked.acceptance == Acceptance::accepted && walked.record->kind == JournalKind::batch;
     if (!batch) return {};
     const TimeMs tick_ms = walked.record->cut.tick_ms;
-    if (tick_ms < from_ms || tick_ms > to_ms) return {};
+    if (tick_ms < window.from_ms || tick_ms > window.to_ms) return {};
     const auto decisions = static_cast<std::int64_t>(walked.record->events.size());
     if (walked.other_fold) {
       // Only the version that decided can decide the same again.
@@ -85,12 +88,19 @@ Exit replay(const ReplayOptions& options) {
   if (options.shard >= 0) {
     std::erase_if(shards, [&](std::int64_t each) { return each != options.shard; });
   }
-  const Result<std::int64_t> records = journal_records(*source, shards);
-  if (!records) return fail(records.error());
-  Progress progress("replay", *records);
+  const Result<std::vector<OffsetRange>> journals = journal_ranges(*source);
+  if (!journals) return fail(journals.error());
+  const auto journal_of = [&](std::int64_t shard) {
+    return (*journals)[static_cast<std::size_t>(shard)];
+  };
+  std::int64_t records = 0;
+  for (const std::int64_t each : shards) records += journal_of(each).end - journal_of(each).begin;
+  Progress progress("replay", records);
+  const TimeWindow window{*from_ms, *to_ms};
   std::vector<ReplayResult> parts(shards.size());
   const Result<void> done = side_by_side(shards.size(), [&](std::size_t i) -> Result<void> {
-    Result<void> one = replay_shard(*source, shards[i], *from_ms, *to_ms, progress, parts[i]);
+    Result<void> one =
+        replay_shard(*source, shards[i], journal_of(shards[i]).end, window, progress, parts[i]);
     if (!one) return one.error().within("shard " + std::to_string(shards[i]));
     return {};
   });

@@ -1,9 +1,9 @@
 #include "cli/topic_audit.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <numeric>
 
 #include "actors/shard_restore.hpp"
 #include "cli/side_by_side.hpp"
@@ -101,22 +101,43 @@ std::optional<std::string> TopicAudit::control_at(std::int64_t shard, Offset off
   return text;
 }
 
+// A running cluster goes on meanwhile. What other topics tell by now is in the journals a moment
+// later, so their ends come first; and the journals' ends come together, or of two chains that tell
+// of each other the one that is read last would tell of more.
+Result<void> TopicAudit::find_ends() {
+  if (options_.deep) {
+    for (const std::string& topic : {source_.topics.deadletter, source_.topics.decisions}) {
+      const Result<std::int32_t> partitions = source_.log->partitions(topic);
+      if (!partitions) return partitions.error();
+      for (std::int32_t partition = 0; partition < *partitions; ++partition) {
+        const Result<OffsetRange> range = source_.log->range({topic, partition});
+        if (!range) return range.error();
+        output_ends_[{topic, partition}] = range->end;
+      }
+    }
+  }
+  Result<std::vector<OffsetRange>> journals = journal_ranges(source_);
+  if (!journals) return journals.error();
+  journals_ = std::move(*journals);
+  return {};
+}
+
 Result<void> TopicAudit::run() {
-  std::vector<std::int64_t> shards(static_cast<std::size_t>(source_.shards));
-  std::iota(shards.begin(), shards.end(), 0);
-  const Result<std::int64_t> records = journal_records(source_, shards);
-  if (!records) return records.error();
-  Progress progress("audit", *records);
-  std::vector<Found> parts(shards.size());
-  Result<void> done = side_by_side(shards.size(), [&](std::size_t i) -> Result<void> {
-    Result<void> one = audit_shard(shards[i], progress, parts[i]);
-    if (!one) return one.error().within("shard " + std::to_string(shards[i]));
+  Result<void> done = find_ends();
+  if (!done) return done;
+  std::int64_t records = 0;
+  for (const OffsetRange& each : journals_) records += each.end - each.begin;
+  Progress progress("audit", records);
+  std::vector<Found> parts(journals_.size());
+  done = side_by_side(parts.size(), [&](std::size_t i) -> Result<void> {
+    Result<void> one = audit_shard(static_cast<std::int64_t>(i), progress, parts[i]);
+    if (!one) return one.error().within("shard " + std::to_string(i));
     return {};
   });
   if (!done) return done;
   for (const Found& part : parts) found_.add(part);
   if (!options_.deep) return {};
-  locks_.compare_chains();
+  locks_.compare_chains(options_.everything_ended);
   found_.report.count(9, locks_.grants() + locks_.starts());
   found_.report.add(locks_.violations());
   done = read_letters();
@@ -159,9 +180,7 @@ Result<void> TopicAudit::prepare(Shard& shard, Offset journal_end) {
 }
 
 Result<void> TopicAudit::audit_shard(std::int64_t number, Progress& progress, Found& found) {
-  const TopicPartition where = source_.topics.journal_of(number);
-  const Result<OffsetRange> range = source_.log->range(where);
-  if (!range) return range.error();
+  const Offset end = journals_[static_cast<std::size_t>(number)].end;
   const TopicPartition signals{source_.topics.signals, static_cast<std::int32_t>(number)};
   Shard shard{
       .number = number,
@@ -178,11 +197,11 @@ Result<void> TopicAudit::audit_shard(std::int64_t number, Progress& progress, Fo
       .saved = {},
       .pages = {}};
   if (options_.deep) {
-    Result<void> prepared = prepare(shard, range->end);
+    Result<void> prepared = prepare(shard, end);
     if (!prepared) return prepared;
   }
   JournalWalk walk(*source_.log, source_.topics, number, fresh_decoder(), {.fold = options_.deep});
-  Result<void> read = walk.read_to(range->end, [&](const WalkedRecord& walked) {
+  Result<void> read = walk.read_to(end, [&](const WalkedRecord& walked) {
     progress.add(1);
     return take(shard, walk, walked);
   });
@@ -315,18 +334,19 @@ void TopicAudit::compare_pages(const Shard& shard, const std::string& place,
   shard.found.report.violate(4, place, "it has rows that do not follow from the journal");
 }
 
-// Shows every record that a topic still has; false where some have expired.
+// Shows every record that a topic still has, up to its end; false where some have expired.
 Result<bool> TopicAudit::read_topic(const std::string& topic, const TakeRecord& take) {
   const Result<std::int32_t> partitions = source_.log->partitions(topic);
   if (!partitions) return partitions.error();
   bool whole = true;
   for (std::int32_t partition = 0; partition < *partitions; ++partition) {
     const TopicPartition where{topic, partition};
-    const Result<OffsetRange> range = source_.log->range(where);
-    if (!range) return range.error();
-    whole = whole && range->begin == 0;
+    const Result<OffsetRange> kept = source_.log->range(where);
+    if (!kept) return kept.error();
+    whole = whole && kept->begin == 0;
+    const OffsetRange range{kept->begin, std::max(kept->begin, output_ends_[where])};
     const Result<void> read =
-        read_range(*source_.log, where, *range,
+        read_range(*source_.log, where, range,
                    [&](const RecordBatch& batch, const LogReader& reader) -> Result<void> {
                      for (const RecordView& each : batch.records) take(each, partition, reader);
                      return {};

@@ -78,6 +78,7 @@ class TopicAudit {
     SavedShard saved;                                                 // of the store
     std::map<std::string, std::string> pages;                         // as of the last look
   };
+  Result<void> find_ends();
   Result<void> audit_shard(std::int64_t number, Progress& progress, Found& found);
   Result<void> prepare(Shard& shard, Offset journal_end);
   Result<void> take(Shard& shard, JournalWalk& walk, const WalkedRecord& walked);
@@ -97,6 +98,9 @@ class TopicAudit {
 
   const JournalSource& source_;
   TopicAuditOptions options_;
+  // How far each topic is looked at.
+  std::vector<OffsetRange> journals_;  // by shard
+  std::map<TopicPartition, Offset> output_ends_;
   Found found_;
   // Look across shards: each takes every chain in its order, and the chains in any order.
   std::mutex across_mutex_;

@@ -25,8 +25,8 @@ class InputAudit {
   // A dead letter as found on its topic.
   void take_letter(const Headers& headers, AuditReport& report);
 
-  // Once all chains and the dead letters were taken. Forwards and letters of the last records may
-  // be on their way, unless everything has ended.
+  // Once all chains and the dead letters were taken. Unless everything has ended, the last records
+  // of a chain may tell of what is beyond the end of the part of another that was taken.
   void compare(bool everything_ended, AuditReport& report);
   // False: the oldest letters have expired.
   void set_letters_whole(bool whole) { letters_whole_ = whole; }
@@ -52,6 +52,7 @@ class InputAudit {
     std::int64_t target = 0;
     std::int64_t signals = 0;
     std::string place;
+    TimeMs tick_ms = 0;
   };
   std::vector<std::pair<Source, Arrival>>
       arrivals_;                           // whose chain may be taken before the sender's

@@ -19,6 +19,7 @@ void LockAudit::violate(const std::string& place, const std::string& what) {
 }
 
 void LockAudit::take(const JournalRecord& record) {
+  newest_ms_ = std::max(newest_ms_, record.cut.tick_ms);
   if (record.kind == JournalKind::claim) {
     locks_expected_[record.shard] = record.fold_version >= fold_version_with_locks;
   }
@@ -32,7 +33,7 @@ void LockAudit::take(const JournalRecord& record) {
     if (record.shard == fleet_shard_) {
       take_fleet_event(record, place, record.events[k]);
     } else if (locks_expected_[record.shard]) {
-      take_run_event(place, record.events[k]);
+      take_run_event({place, record.cut.tick_ms}, record.events[k]);
     }
   }
 }
@@ -40,7 +41,7 @@ void LockAudit::take(const JournalRecord& record) {
 void LockAudit::take_grant(const JournalRecord& record, const std::string& place,
                            const LockGranted& granted) {
   const TimeMs now_ms = record.cut.tick_ms;
-  granted_[{granted.action_id, granted.number}] = {granted.until_ms, place};
+  granted_[{granted.action_id, granted.number}] = {granted.until_ms, {place, now_ms}};
   const auto mine = held_.find(granted.action_id);
   if (mine != held_.end()) {
     if (granted.until_ms < mine->second.until_ms) violate(place, "a lock is cut short");
@@ -75,7 +76,7 @@ void LockAudit::take_fleet_event(const JournalRecord& record, const std::string&
       }
       return;
     }
-    if (freed->how == "released") freed_[freed->action_id] = place;
+    if (freed->how == "released") freed_[freed->action_id] = {place, record.cut.tick_ms};
     if (freed->how != "released" && held->second.until_ms > record.cut.tick_ms) {
       violate(place, freed->action_id + " loses its lock before its time");
     }
@@ -83,13 +84,14 @@ void LockAudit::take_fleet_event(const JournalRecord& record, const std::string&
   }
 }
 
-void LockAudit::take_run_event(const std::string& place, const Event& event) {
+void LockAudit::take_run_event(const Said& said, const Event& event) {
+  const std::string& place = said.place;
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     modes_[intent->action_id] = intent->mode;
   } else if (const auto* requested = std::get_if<LockRequested>(&event.body)) {
     requested_[{requested->action_id, requested->number}] = place;
   } else if (const auto* acquired = std::get_if<LockAcquired>(&event.body)) {
-    acquired_[{acquired->action_id, acquired->number}] = {acquired->until_ms, place};
+    acquired_[{acquired->action_id, acquired->number}] = {acquired->until_ms, said};
     covered_ms_[acquired->action_id] = acquired->until_ms;
   } else if (const auto* released = std::get_if<LockReleased>(&event.body)) {
     released_[released->action_id] = place;
@@ -109,21 +111,24 @@ void LockAudit::take_run_event(const std::string& place, const Event& event) {
   }
 }
 
-void LockAudit::compare_chains() {
+void LockAudit::compare_chains(bool everything_ended) {
+  const auto violate_late = [&](const Said& said, const std::string& what) {
+    if (everything_ended || said.tick_ms < newest_ms_ - on_its_way_ms) violate(said.place, what);
+  };
   for (const auto& [request, promise] : acquired_) {
     const auto granted = granted_.find(request);
     if (granted == granted_.end() || granted->second.until_ms != promise.until_ms) {
-      violate(promise.place, request.first + " uses a lock that was not granted to it");
+      violate_late(promise.said, request.first + " uses a lock that was not granted to it");
     }
   }
   for (const auto& [request, promise] : granted_) {
     if (!requested_.contains(request)) {
-      violate(promise.place, request.first + " is granted a lock that it did not ask for");
+      violate_late(promise.said, request.first + " is granted a lock that it did not ask for");
     }
   }
-  for (const auto& [action_id, place] : freed_) {
+  for (const auto& [action_id, said] : freed_) {
     if (!released_.contains(action_id)) {
-      violate(place, action_id + " loses a lock that it has not released");
+      violate_late(said, action_id + " loses a lock that it has not released");
     }
   }
 }

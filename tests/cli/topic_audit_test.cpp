@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <fstream>
 #include <functional>
+#include <mutex>
 #include <set>
 
 #include "actors/shard_restore.hpp"
@@ -17,6 +18,7 @@
 #include "tests/cli/honest_cluster.hpp"
 #include "tests/simulation/simulated_settings.hpp"
 #include "topics/event_codec.hpp"
+#include "topics/memory_log.hpp"
 #include "topics/routing.hpp"
 
 namespace selfheal {
@@ -24,6 +26,59 @@ namespace {
 
 // What the records of one partition become.
 using Edit = std::function<void(std::vector<JournalRecord>&)>;
+
+// A bus on which a cluster goes on while it is read: whenever somebody asks how far a topic goes,
+// some more of the history comes after the answer.
+class GrowingLog : public Log {
+ public:
+  GrowingLog(std::vector<StoredRecord> history, std::size_t begin, std::size_t step)
+      : history_(std::move(history)), step_(step) {
+    static_cast<void>(log_.create_topics(topic_specs("sim", honest_partitions)));
+    // A stable sort: what is told of a record stands behind it.
+    std::stable_sort(
+        history_.begin(), history_.end(),
+        [](const StoredRecord& a, const StoredRecord& b) { return a.append_ms < b.append_ms; });
+    grow(begin);
+  }
+
+  Result<OffsetRange> range(const TopicPartition& where) override {
+    const std::lock_guard lock(mutex_);
+    Result<OffsetRange> answer = log_.range(where);
+    grow(step_);
+    return answer;
+  }
+  std::size_t left() const { return history_.size() - next_; }
+
+  Result<void> create_topics(const std::vector<TopicSpec>& topics) override {
+    return log_.create_topics(topics);
+  }
+  Result<std::int32_t> partitions(const std::string& topic) override {
+    return log_.partitions(topic);
+  }
+  void append(const TopicPartition& where, NewRecord record, Delivered delivered) override {
+    log_.append(where, std::move(record), std::move(delivered));
+  }
+  Result<std::unique_ptr<LogReader>> open(const TopicPartition& where, Offset start,
+                                          Wake wake) override {
+    return log_.open(where, start, std::move(wake));
+  }
+  Result<void> flush(DurationMs timeout_ms) override { return log_.flush(timeout_ms); }
+  std::string describe() const override { return log_.describe(); }
+
+ private:
+  void grow(std::size_t count) {
+    for (; count > 0 && next_ < history_.size(); --count, ++next_) {
+      log_.set_time_ms(history_[next_].append_ms);
+      log_.append(history_[next_].where, history_[next_].record, [](Result<Offset>) {});
+    }
+  }
+
+  MemoryLog log_;
+  std::vector<StoredRecord> history_;
+  std::size_t step_;
+  std::size_t next_ = 0;
+  std::mutex mutex_;
+};
 
 class TopicAuditTest : public testing::Test {
  protected:
@@ -131,6 +186,24 @@ TEST_F(TopicAuditTest, AnHonestClusterHoldsAndEverythingIsLookedAt) {
   EXPECT_EQ(first_bad, "");
   for (int invariant = 1; invariant <= 10; ++invariant) {
     EXPECT_GT(checked[invariant], 0) << "invariant " << invariant;
+  }
+}
+
+TEST_F(TopicAuditTest, AClusterThatGoesOnMeanwhileHolds) {
+  relay();
+  JournalSource source = source_of({});
+  constexpr std::size_t begins = 40;
+  for (std::size_t i = 1; i < begins; ++i) {
+    const auto log = std::make_shared<GrowingLog>(records, i * records.size() / begins, 7);
+    source.log = log;
+    TopicAudit audit(source, options);
+    const Result<void> done = audit.run();
+    ASSERT_TRUE(done) << done.error().context;
+    EXPECT_EQ(audit.first_bad(), "");
+    for (const Violation& each : audit.report().violations()) {
+      ADD_FAILURE() << i << ": " << each.invariant << " " << each.place << ": " << each.what;
+    }
+    EXPECT_LT(log->left(), records.size() - i * records.size() / begins) << "it did not go on";
   }
 }
 
