@@ -145,7 +145,7 @@ class Chaos:
 
 
 class Verdict:
-    """What has to hold once everything is calm."""
+    """What has to hold at the end, and once everything is calm."""
 
     def __init__(self, world):
         self.world = world
@@ -162,6 +162,19 @@ class Verdict:
         if code != 0 or "does not know everything yet" in error:
             return None
         return [json.loads(line) for line in out.splitlines()]
+
+    def audit_running(self):
+        """Signals still come, runs go on, and what is audited goes on being written."""
+        wait_for("every process to be ready", lambda: all(
+            process.readyz().get("status") == "ready"
+            for process in self.world.processes.values()), 120)
+        code, out, error = self.world.processes["a"].command("audit", "verify", "--deep", "--json",
+                                                             timeout=1800)
+        audit = json.loads(out) if out.startswith("{") else {}
+        self.numbers["audit of the running cluster"] = {
+            key: audit.get(key) for key in ("holds", "batches", "inputs", "decisions")}
+        self.expect(code == 0, f"audit of the running cluster: exit {code}, "
+                    f"{audit.get('violations', [])[:5]} {error[-500:]}")
 
     def calm(self):
         def quiet():
@@ -291,6 +304,7 @@ def soak(options, world):
             print(f"{(told - began) / 60:.1f} min: {dict(chaos.counts)}, "
                   f"{world.emitted} signals, {len(world.effects())} effects", flush=True)
     chaos.end()
+    verdict.audit_running()
     feeder.stop()
     verdict.calm()
     verdict.numbers["resident kilobytes"] = {
