@@ -141,7 +141,7 @@ Result<void> TopicAudit::run() {
   found_.report.count(9, locks_.grants() + locks_.starts());
   found_.report.add(locks_.violations());
   done = read_letters();
-  if (done) inputs_.compare(options_.everything_ended, found_.report);
+  if (done) inputs_.compare(options_.everything_ended, lives_, found_.report);
   if (done) done = read_decisions();
   if (done) done = read_effects();
   if (done) done = read_action_files();
@@ -254,6 +254,7 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
   }
   {
     const std::lock_guard lock(across_mutex_);
+    lives_.take(record);
     locks_.take(record);
     relays_.take(record);
     effects_.take(record);
@@ -374,7 +375,7 @@ Result<void> TopicAudit::read_decisions() {
                    relays_.take_decision(read, partition, found_.report);
                  });
   if (!whole) return whole.error();
-  relays_.compare(*whole, options_.everything_ended, found_.report);
+  relays_.compare(*whole, options_.everything_ended, lives_, found_.report);
   return {};
 }
 

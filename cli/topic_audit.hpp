@@ -14,6 +14,7 @@
 #include "decision/audit/approval_audit.hpp"
 #include "decision/audit/audit_report.hpp"
 #include "decision/audit/chain_audit.hpp"
+#include "decision/audit/chain_lives.hpp"
 #include "decision/audit/effect_audit.hpp"
 #include "decision/audit/input_audit.hpp"
 #include "decision/audit/lock_audit.hpp"
@@ -104,6 +105,7 @@ class TopicAudit {
   Found found_;
   // Look across shards: each takes every chain in its order, and the chains in any order.
   std::mutex across_mutex_;
+  ChainLives lives_;
   InputAudit inputs_;
   RelayAudit relays_;
   LockAudit locks_;

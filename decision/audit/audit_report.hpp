@@ -10,7 +10,7 @@
 
 namespace selfheal {
 
-// Of a running service: what its last records say may not have reached other topics yet.
+// Of a running service: how long what a record says may take to reach other topics.
 constexpr DurationMs on_its_way_ms = 10 * one_second_ms;
 
 struct Violation {

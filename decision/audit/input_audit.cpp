@@ -44,7 +44,8 @@ void InputAudit::take(const JournalRecord& record,
     const Offset offset = control ? record.cut.control_begin : record.cut.signals_begin;
     const bool fleet = record.shard == shards_;
     letters_[letter_key(control ? "control" : "signals", fleet ? "0" : std::to_string(record.shard),
-                        std::to_string(offset), "")] = {place_of(record), record.cut.tick_ms};
+                        std::to_string(offset), "")] = {record.shard, place_of(record),
+                                                        record.cut.tick_ms};
   }
   for (std::size_t k = 0; k < record.events.size(); ++k) take_event(record, k, report);
 }
@@ -62,7 +63,7 @@ void InputAudit::take_event(const JournalRecord& record, std::size_t k, AuditRep
   } else if (const auto* dead = std::get_if<DeadLettered>(&body)) {
     const std::string line = dead->line < 0 ? "" : std::to_string(dead->line);
     letters_[letter_key("signals", std::to_string(record.shard), std::to_string(dead->offset),
-                        line)] = {place, record.cut.tick_ms};
+                        line)] = {record.shard, place, record.cut.tick_ms};
   }
 }
 
@@ -83,10 +84,7 @@ void InputAudit::take_letter(const Headers& headers, AuditReport& report) {
   }
 }
 
-void InputAudit::compare(bool everything_ended, AuditReport& report) {
-  const auto is_late = [&](TimeMs tick_ms) {
-    return everything_ended || tick_ms < newest_ms_ - on_its_way_ms;
-  };
+void InputAudit::compare(bool everything_ended, const ChainLives& lives, AuditReport& report) {
   std::set<Source> seen;
   for (const auto& [source, arrival] : arrivals_) {
     if (!seen.insert(source).second) {
@@ -96,7 +94,8 @@ void InputAudit::compare(bool everything_ended, AuditReport& report) {
     if (std::get<0>(source) >= shards_) continue;  // of a partition that no shard reads
     const auto sent = sent_.find(source);
     if (sent == sent_.end()) {
-      if (!is_late(arrival.tick_ms)) continue;
+      const bool was_read = arrival.tick_ms < newest_ms_ - on_its_way_ms;
+      if (!everything_ended && !was_read) continue;
       report.violate(2, arrival.place, "a forward is taken that no shard has sent");
       continue;
     }
@@ -106,7 +105,10 @@ void InputAudit::compare(bool everything_ended, AuditReport& report) {
     }
   }
   for (const auto& [source, sent] : sent_) {
-    if (sent.arrived || !is_late(sent.tick_ms)) continue;
+    if (sent.arrived) continue;
+    const std::optional<TimeMs> told_ms = lives.told_by_ms(std::get<0>(source), sent.tick_ms);
+    const bool is_late = told_ms && lives.has_taken(sent.target, *told_ms);
+    if (!everything_ended && !is_late) continue;
     report.violate(2,
                    std::to_string(std::get<0>(source)) + "/" + std::to_string(std::get<1>(source)) +
                        "/" + std::to_string(std::get<2>(source)),
@@ -114,7 +116,8 @@ void InputAudit::compare(bool everything_ended, AuditReport& report) {
   }
   if (!letters_whole_) return report.leave_out(2, "dead letters that have expired");
   for (const auto& [key, letter] : letters_) {
-    if (letter.found || !is_late(letter.tick_ms)) continue;
+    const bool is_late = lives.told_by_ms(letter.shard, letter.tick_ms).has_value();
+    if (letter.found || !(everything_ended || is_late)) continue;
     report.violate(2, letter.place, "what it left out is not among the dead letters");
   }
 }

@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "decision/audit/audit_report.hpp"
+#include "decision/audit/chain_lives.hpp"
 #include "topics/journal.hpp"
 
 namespace selfheal {
@@ -27,7 +28,7 @@ class InputAudit {
 
   // Once all chains and the dead letters were taken. Unless everything has ended, the last records
   // of a chain may tell of what is beyond the end of the part of another that was taken.
-  void compare(bool everything_ended, AuditReport& report);
+  void compare(bool everything_ended, const ChainLives& lives, AuditReport& report);
   // False: the oldest letters have expired.
   void set_letters_whole(bool whole) { letters_whole_ = whole; }
 
@@ -40,6 +41,7 @@ class InputAudit {
     bool arrived = false;
   };
   struct Letter {
+    std::int64_t shard = 0;
     std::string place;
     TimeMs tick_ms = 0;
     bool found = false;

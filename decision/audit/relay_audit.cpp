@@ -1,13 +1,10 @@
 #include "decision/audit/relay_audit.hpp"
 
-#include <algorithm>
-
 #include "topics/event_codec.hpp"
 
 namespace selfheal {
 
 void RelayAudit::take(const JournalRecord& record) {
-  newest_ms_ = std::max(newest_ms_, record.cut.tick_ms);
   for (std::size_t k = 0; k < record.events.size(); ++k) {
     const Event& event = record.events[k];
     // Said between shards only.
@@ -15,7 +12,8 @@ void RelayAudit::take(const JournalRecord& record) {
     const auto number = static_cast<std::int64_t>(k);
     const std::string text =
         cloud_event_text(event, {prefix_, record.shard, record.seq, number, record.cut.tick_ms});
-    expected_[decision_id(record.shard, record.seq, number)] = {hash64(text), record.cut.tick_ms};
+    expected_[decision_id(record.shard, record.seq, number)] = {hash64(text), record.shard,
+                                                                record.cut.tick_ms};
   }
 }
 
@@ -36,11 +34,13 @@ void RelayAudit::take_decision(const RecordView& read, std::int32_t partition,
   }
 }
 
-void RelayAudit::compare(bool whole, bool everything_ended, AuditReport& report) {
+void RelayAudit::compare(bool whole, bool everything_ended, const ChainLives& lives,
+                         AuditReport& report) {
   if (!whole) return report.leave_out(6, "decisions that have expired");
   for (const auto& [id, expected] : expected_) {
-    const bool late = everything_ended || expected.tick_ms < newest_ms_ - on_its_way_ms;
-    if (!expected.found && late) report.violate(6, id, "the decision was never told");
+    if (expected.found) continue;
+    const bool late = lives.told_by_ms(expected.shard, expected.tick_ms).has_value();
+    if (everything_ended || late) report.violate(6, id, "the decision was never told");
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "decision/audit/audit_report.hpp"
+#include "decision/audit/chain_lives.hpp"
 #include "topics/journal.hpp"
 
 namespace selfheal {
@@ -19,17 +20,17 @@ class RelayAudit {
   void take(const JournalRecord& record);
   void take_decision(const RecordView& read, std::int32_t partition, AuditReport& report);
   // `whole`: nothing of the topic has expired.
-  void compare(bool whole, bool everything_ended, AuditReport& report);
+  void compare(bool whole, bool everything_ended, const ChainLives& lives, AuditReport& report);
 
  private:
   struct Expected {
     std::uint64_t hash = 0;
+    std::int64_t shard = 0;
     TimeMs tick_ms = 0;
     bool found = false;
   };
   std::string prefix_;
   std::map<std::string, Expected, std::less<>> expected_;  // by id
-  TimeMs newest_ms_ = 0;
 };
 
 }  // namespace selfheal
