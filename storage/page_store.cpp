@@ -8,6 +8,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <atomic>
+#include <filesystem>
 
 #include "topics/json_codec.hpp"
 
@@ -61,8 +62,11 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 
 class RocksPageStore : public PageStore {
  public:
-  RocksPageStore(std::unique_ptr<rocksdb::DB> database, std::string folder)
-      : database_(std::move(database)), folder_(std::move(folder)) {}
+  RocksPageStore(std::unique_ptr<rocksdb::DB> database, std::string folder,
+                 std::uint64_t room_bytes_min)
+      : database_(std::move(database)),
+        folder_(std::move(folder)),
+        room_bytes_min_(room_bytes_min) {}
 
   ~RocksPageStore() override {
     // Without a write-ahead log the last writes are in memory only; losing them costs a longer
@@ -149,6 +153,7 @@ class RocksPageStore : public PageStore {
 
   Result<void> flush() override {
     if (failed_) return failed_before();
+    if (Result<void> room = find_room(); !room) return room;
     const rocksdb::Status status = database_->Flush(rocksdb::FlushOptions());
     if (status.ok()) return {};
     failed_ = true;
@@ -158,12 +163,25 @@ class RocksPageStore : public PageStore {
  private:
   Result<void> commit(rocksdb::WriteBatch& batch) {
     if (failed_) return failed_before();
+    if (Result<void> room = find_room(); !room) return room;
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     const rocksdb::Status status = database_->Write(options, &batch);
     if (status.ok()) return {};
     failed_ = true;
     return from_status(status, "writing state in " + folder_);
+  }
+
+  // Asked before anything is handed to the library, which may write it at any time from then on.
+  Result<void> find_room() {
+    std::error_code failure;
+    const std::filesystem::space_info space = std::filesystem::space(folder_, failure);
+    if (failure || space.available >= room_bytes_min_) return {};
+    failed_ = true;
+    return Error{ErrorCode::exhausted, "state in " + folder_ + " is not written any more: " +
+                                           std::to_string(space.available >> 20) +
+                                           " MiB of its disk are free, and " +
+                                           std::to_string(room_bytes_min_ >> 20) + " are wanted"};
   }
 
   // A file that could not be written, on a full disk, is not tried again: the library would end the
@@ -199,13 +217,17 @@ class RocksPageStore : public PageStore {
 
   std::unique_ptr<rocksdb::DB> database_;
   std::string folder_;
+  std::uint64_t room_bytes_min_;
   std::atomic<bool> failed_ = false;
 };
+
+constexpr std::size_t write_buffer_bytes = std::size_t{4} << 20;
+static_assert(page_store_room_bytes >= 2 * write_buffer_bytes, "what is written at once");
 
 rocksdb::Options options_for_pages() {
   rocksdb::Options options;
   options.create_if_missing = true;
-  options.write_buffer_size = 4 << 20;
+  options.write_buffer_size = write_buffer_bytes;
   options.max_write_buffer_number = 2;
   options.max_background_jobs = 2;
   // Pages are read at the start and for snapshots, from first to last: nothing is read twice.
@@ -217,6 +239,8 @@ rocksdb::Options options_for_pages() {
   options.keep_log_file_num = 2;
   options.max_open_files = 256;
   options.max_bgerror_resume_count = 0;  // see failed_before()
+  // The store flushes as it closes, unless its disk is full.
+  options.avoid_flush_during_shutdown = true;
   // A head, its pages and the read model must roll back together; with one column family and no
   // write-ahead log whole batches are lost from the end, never parts of one.
   options.atomic_flush = true;
@@ -225,7 +249,8 @@ rocksdb::Options options_for_pages() {
 
 }  // namespace
 
-Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder) {
+Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder,
+                                                   std::uint64_t room_bytes_min) {
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options_for_pages(), folder, &opened);
   if (!status.ok()) {
@@ -235,8 +260,8 @@ Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder) {
     }
     return error;
   }
-  return std::unique_ptr<PageStore>(
-      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder));
+  return std::unique_ptr<PageStore>(std::make_unique<RocksPageStore>(
+      std::unique_ptr<rocksdb::DB>(opened), folder, room_bytes_min));
 }
 
 Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& folder) {
@@ -246,7 +271,7 @@ Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& 
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, folder, &opened);
   if (!status.ok()) return from_status(status, "opening the state in " + folder);
   return std::unique_ptr<PageStore>(
-      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder));
+      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder, 0));
 }
 
 Result<SavedShard> MemoryPageStore::load(std::int64_t shard) {

@@ -94,9 +94,16 @@ class MemoryPageStore : public PageStore {
   std::map<std::string, std::string> rows_;
 };
 
+// Free on the disk before anything is written. On a disk that is full to the last byte the library
+// may end the process (an assertion in its file writer); what stands in memory buffers is written
+// within this.
+inline constexpr std::uint64_t page_store_room_bytes = std::uint64_t{8} << 20;
+
 // RocksDB in `folder`, one column family, no write-ahead log: the journal is the log. A second
-// process on the same folder is refused with an error that names it.
-Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder);
+// process on the same folder is refused with an error that names it. With less room than wanted
+// nothing is written any more, ErrorCode::exhausted: what is saved stays as it is until a start.
+Result<std::unique_ptr<PageStore>> open_page_store(
+    const std::string& folder, std::uint64_t room_bytes_min = page_store_room_bytes);
 
 // The same read-only, beside a process that may have it open: for command-line tools on a stopped
 // data folder.

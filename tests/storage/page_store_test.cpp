@@ -71,5 +71,29 @@ TEST(PageStore, AFullDiskEndsSavingAndNothingElse) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(PageStore, NothingIsWrittenToADiskThatIsNearlyFull) {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("selfheal-room." + std::to_string(getpid()));
+  std::filesystem::remove_all(folder);
+  constexpr std::uint64_t more_than_any_disk = UINT64_MAX;
+  {
+    const Result<std::unique_ptr<PageStore>> store = open_page_store(folder, more_than_any_disk);
+    ASSERT_TRUE(store) << store.error().context;
+    const Result<void> written = (*store)->write(changes_of(1, 100));
+    ASSERT_FALSE(written);
+    EXPECT_EQ(written.error().code, ErrorCode::exhausted);
+    EXPECT_NE(written.error().context.find("of its disk are free"), std::string::npos);
+    // Pages that were refused are missing: later ones alone would be another state.
+    EXPECT_FALSE((*store)->write(changes_of(2, 100)));
+    EXPECT_FALSE((*store)->write_rows({{"row", "value"}}));
+    EXPECT_FALSE((*store)->flush());
+  }
+  const Result<std::unique_ptr<PageStore>> again = open_page_store(folder);
+  ASSERT_TRUE(again) << again.error().context;
+  EXPECT_FALSE((*again)->load(0)->found);
+  EXPECT_TRUE((*again)->write(changes_of(3, 100)));
+  std::filesystem::remove_all(folder);
+}
+
 }  // namespace
 }  // namespace selfheal
