@@ -74,6 +74,8 @@ class Scan {
     const std::uint64_t quotes = eight_bytes::equal(word, '"');
     const std::size_t length = quotes == 0 ? sizeof word : eight_bytes::first(quotes);
     if (length < sizeof word) word &= (std::uint64_t{1} << (8 * length)) - 1;
+    // Zero bytes at its end do not show in the word.
+    if (length > 0 && at_[length - 1] == '\0') return 0;
     at_ += length;
     if (*at_ != '"') return 0;
     ++at_;

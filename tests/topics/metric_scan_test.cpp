@@ -90,6 +90,9 @@ TEST(MetricScan, LeavesWhatIsNotUsual) {
            metric_with(R"("resource":{"name":"x"})"),
            metric_with(R"("specversion":"1.0")"),
            metric_with("\"value\":\n1"),
+           metric_with(std::string("\"id\0\":\"c\"", 9)),
+           metric_with(std::string("\"time_ms\0\":1", 12)),
+           metric_with(std::string("\"\0id\":\"c\"", 9)),
        }) {
     EXPECT_EQ(scan_both(text), Scanned::left) << text;
   }
