@@ -180,6 +180,10 @@ class World:
         with open(f"{self.folder}/{name}", "w") as file:
             file.write(text)
 
+    def is_ready(self):
+        """Whether some process is."""
+        return any(each.readyz().get("status") == "ready" for each in self.processes.values())
+
     def can_mount(self):
         """Whether this user may put a disk of its own in place of a folder."""
         folder = f"{self.folder}/mounted"
