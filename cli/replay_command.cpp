@@ -1,7 +1,6 @@
 // `selfheal replay`: the topics through the same code once more, without effects, compared bit for
 // bit.
 #include <map>
-#include <numeric>
 #include <vector>
 
 #include "actors/shard_restore.hpp"
@@ -83,25 +82,23 @@ Exit replay(const ReplayOptions& options) {
   if (!to_ms) return fail(to_ms.error().within("--to"));
   const Result<JournalSource> source = open_source(options.config, options.data_dir);
   if (!source) return fail(source.error());
-  std::vector<std::int64_t> shards(static_cast<std::size_t>(source->shards));
-  std::iota(shards.begin(), shards.end(), 0);
-  if (options.shard >= 0) {
-    std::erase_if(shards, [&](std::int64_t each) { return each != options.shard; });
-  }
   const Result<std::vector<OffsetRange>> journals = journal_ranges(*source);
   if (!journals) return fail(journals.error());
-  const auto journal_of = [&](std::int64_t shard) {
-    return (*journals)[static_cast<std::size_t>(shard)];
+  const auto is_wanted = [&](std::size_t shard) {
+    return options.shard < 0 || shard == static_cast<std::size_t>(options.shard);
   };
   std::int64_t records = 0;
-  for (const std::int64_t each : shards) records += journal_of(each).end - journal_of(each).begin;
+  for (std::size_t i = 0; i < journals->size(); ++i) {
+    if (is_wanted(i)) records += (*journals)[i].end - (*journals)[i].begin;
+  }
   Progress progress("replay", records);
   const TimeWindow window{*from_ms, *to_ms};
-  std::vector<ReplayResult> parts(shards.size());
-  const Result<void> done = side_by_side(shards.size(), [&](std::size_t i) -> Result<void> {
-    Result<void> one =
-        replay_shard(*source, shards[i], journal_of(shards[i]).end, window, progress, parts[i]);
-    if (!one) return one.error().within("shard " + std::to_string(shards[i]));
+  std::vector<ReplayResult> parts(journals->size());
+  const Result<void> done = side_by_side(parts.size(), [&](std::size_t i) -> Result<void> {
+    if (!is_wanted(i)) return {};
+    Result<void> one = replay_shard(*source, static_cast<std::int64_t>(i), (*journals)[i].end,
+                                    window, progress, parts[i]);
+    if (!one) return one.error().within("shard " + std::to_string(i));
     return {};
   });
   if (!done) return fail(done.error());

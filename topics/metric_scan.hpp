@@ -2,26 +2,14 @@
 // The usual form of a metric, read in one pass without an index: nearly all signals are metrics,
 // and nearly all metrics are written like this. Internal to the decoder.
 #include <cstddef>
-#include <cstdint>
-#include <optional>
 #include <string_view>
 
-#include "topics/signal_check.hpp"
+#include "topics/signal_draft.hpp"
 
 namespace selfheal {
 
-// What the members said, unjudged. All texts lie in the text that was scanned, are ASCII and hold
-// no control character.
-struct MetricDraft {
-  std::string_view service;
-  std::string_view metric;
-  std::string_view time;
-  std::string_view sentinel;
-  std::string_view id;
-  std::string_view resource_kind;
-  std::string_view resource_id;
-  std::optional<std::int64_t> time_ms;
-  std::optional<double> value;
+// All texts lie in the text that was scanned, are ASCII and hold no control character.
+struct MetricDraft : MetricMembers {
   std::string_view labels_text;  // the object as it stands there; empty where there is none
   LabelList labels;
   // The labels are written like those that the caller knows already; `labels` stays empty.

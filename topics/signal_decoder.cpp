@@ -171,6 +171,20 @@ class SignalDecoder::Core {
     return true;
   }
 
+  // What every signal has but its time.
+  Signal begun(const MetricMembers& members, std::int32_t line) const {
+    Signal signal;
+    signal.offset = record_->offset;
+    signal.line = static_cast<std::uint32_t>(line);
+    signal.received_ms = record_->append_time_ms;
+    signal.service = members.service;
+    signal.resource_kind = members.resource_kind;
+    signal.resource_id = members.resource_id;
+    signal.sentinel = members.sentinel;
+    signal.id = members.id;
+    return signal;
+  }
+
   // Makes the signal, or says why not.
   std::string finish(SignalDraft& draft, std::string_view fallback_time, std::int32_t line) {
     const std::optional<SignalType> type = type_of(draft.type);
@@ -178,20 +192,12 @@ class SignalDecoder::Core {
       return "unknown_type: '" + std::string(cut_text(draft.type, 64)) + "' is no signal type";
     }
     if (!draft.wrong.empty()) return std::move(draft.wrong);
-    Signal signal;
+    Signal signal = begun(draft, line);
     signal.type = *type;
-    signal.offset = record_->offset;
-    signal.line = static_cast<std::uint32_t>(line);
-    signal.received_ms = record_->append_time_ms;
-    signal.service = draft.service;
-    signal.resource_kind = draft.resource_kind;
-    signal.resource_id = draft.resource_id;
-    signal.sentinel = draft.sentinel;
-    signal.id = draft.id;
     if (*type == SignalType::heartbeat && signal.service.empty()) {
       signal.service = draft.worker_type;
     }
-    std::string wrong = take_time(draft.time, draft.time_ms, fallback_time, signal);
+    std::string wrong = take_time(draft, fallback_time, signal);
     if (!wrong.empty()) return wrong;
     if (*type == SignalType::metric) return finish_other_metric(draft, signal);
     if (*type == SignalType::prediction && !draft.likelihood) {
@@ -211,17 +217,9 @@ class SignalDecoder::Core {
   // Makes the signal that was scanned, or says why not: as finish() does, with what the scan has
   // seen already left out.
   std::string finish_metric(std::int32_t line) {
-    Signal signal;
-    signal.offset = record_->offset;
-    signal.line = static_cast<std::uint32_t>(line);
-    signal.received_ms = record_->append_time_ms;
-    signal.service = metric_.service;
+    Signal signal = begun(metric_, line);
     signal.metric = metric_.metric;
-    signal.resource_kind = metric_.resource_kind;
-    signal.resource_id = metric_.resource_id;
-    signal.sentinel = metric_.sentinel;
-    signal.id = metric_.id;
-    std::string wrong = take_time(metric_.time, metric_.time_ms, record_->event_time, signal);
+    std::string wrong = take_time(metric_, record_->event_time, signal);
     if (!wrong.empty()) return wrong;
     if (!metric_.value) return "missing_field: value is missing";
     signal.value = *metric_.value;
@@ -270,16 +268,16 @@ class SignalDecoder::Core {
     return {};
   }
 
-  std::string take_time(std::string_view time, std::optional<TimeMs> time_ms,
-                        std::string_view fallback, Signal& signal) {
+  std::string take_time(const MetricMembers& members, std::string_view fallback, Signal& signal) {
     signal.time_ms = record_->append_time_ms;
-    const std::string_view text = time.empty() && !time_ms ? fallback : time;
+    const std::string_view text =
+        members.time.empty() && !members.time_ms ? fallback : members.time;
     if (!text.empty()) {
       const Result<TimeMs> parsed = parse_rfc3339(text);
       if (!parsed) return "bad_time: " + parsed.error().context;
       signal.time_ms = *parsed;
-    } else if (time_ms) {
-      signal.time_ms = *time_ms;
+    } else if (members.time_ms) {
+      signal.time_ms = *members.time_ms;
     } else {
       return {};
     }

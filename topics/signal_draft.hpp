@@ -10,10 +10,8 @@
 
 namespace selfheal {
 
-// What the members said, unjudged. The views point into the text, or into what
-// read it.
-struct SignalMembers {
-  std::string_view type;
+// What the members of a metric said, unjudged. The views point into the text, or into what read it.
+struct MetricMembers {
   std::string_view service;
   std::string_view metric;
   std::string_view time;
@@ -21,6 +19,13 @@ struct SignalMembers {
   std::string_view id;
   std::string_view resource_kind;
   std::string_view resource_id;
+  std::optional<std::int64_t> time_ms;
+  std::optional<double> value;
+};
+
+// The same of any signal.
+struct SignalMembers : MetricMembers {
+  std::string_view type;
   std::string_view code;
   std::string_view message;
   std::string_view severity;
@@ -33,8 +38,6 @@ struct SignalMembers {
   std::string_view impact;
   std::string_view evidence;  // JSON text
   std::string_view data;      // JSON text of an object
-  std::optional<std::int64_t> time_ms;
-  std::optional<double> value;
   std::optional<double> confidence;
   std::optional<double> likelihood;
   std::optional<double> lead_time_seconds;

@@ -75,10 +75,10 @@ PoisonSkip CutPlanner::skip_of(const Chain& chain, const CutSupply& supply) {
 }
 
 void CutPlanner::fill(Token& token, const CutSupply& supply) const {
-  const std::shared_ptr<SignalBatch> signals = pool_->take();
+  std::shared_ptr<SignalBatch> signals = pool_->take();
   signals->signals.reserve(supply.signals.records.size());
   for (const RecordView& record : supply.signals.records) decode_(record, *signals);
-  token.signals = signals;
+  token.signals = std::move(signals);
   for (const RecordView& record : supply.control.records) {
     ControlInput input;
     input.offset = record.offset;
@@ -86,11 +86,11 @@ void CutPlanner::fill(Token& token, const CutSupply& supply) const {
     if (message) {
       input.message = std::move(*message);
       if (input.message.kind == "forward") {
-        const std::shared_ptr<SignalBatch> forwarded = pool_->take();
+        std::shared_ptr<SignalBatch> forwarded = pool_->take();
         RecordView body = record;
         body.value = input.message.body;
         decode_(body, *forwarded);
-        input.signals = forwarded;
+        input.signals = std::move(forwarded);
       }
     } else {
       input.unreadable = message.error().context;
