@@ -1,6 +1,9 @@
 #include "base/hash.hpp"
 
 #include <sodium.h>
+
+// Most of what is hashed is shorter than a call into a shared library is worth.
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include <array>

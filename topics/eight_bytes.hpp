@@ -31,6 +31,12 @@ constexpr std::uint64_t below(std::uint64_t word, unsigned limit) {
   return (word - ones * limit) & ~word & tops;
 }
 
+// Bytes above nine; no mark is false.
+constexpr std::uint64_t above_nine(std::uint64_t word) {
+  constexpr std::uint64_t up_to_top = ones * (0x80 - 10);
+  return (((word & ~tops) + up_to_top) | word) & tops;
+}
+
 // Which byte the lowest mark stands for; there is one.
 constexpr std::size_t first(std::uint64_t marks) {
   return static_cast<std::size_t>(std::countr_zero(marks)) >> 3;

@@ -296,13 +296,12 @@ class FrameDecoder {
     return value;
   }
 
-  // The signal is read in its place in the batch, and taken away again where it is refused.
   void read_row() {
     const std::uint8_t head = in_.byte();
     if ((head & type_mask) >= signal_type_count || (head & unused_bits) != 0) in_.fail();
     if (in_.broken) return;
-    Signal& signal = batch_.signals.emplace_back();
-    std::string wrong = read_fields(head, signal);
+    std::string wrong;
+    Signal signal = read_fields(head, wrong);
     if (in_.broken) return;
     if (signal.type != SignalType::metric) {
       read_other(signal, wrong);
@@ -310,37 +309,50 @@ class FrameDecoder {
       if (wrong.empty()) wrong = check_time(signal.time_ms, record_.append_time_ms);
       if (wrong.empty() && !is_plain_metric(signal)) wrong = check_signal(signal, nullptr);
     }
-    if (in_.broken || wrong.empty()) return;
-    batch_.signals.pop_back();
-    batch_.failures.push_back({record_.offset, static_cast<std::int32_t>(row_), std::move(wrong)});
+    if (in_.broken) return;
+    if (wrong.empty()) {
+      batch_.signals.push_back(signal);
+    } else {
+      batch_.failures.push_back(
+          {record_.offset, static_cast<std::int32_t>(row_), std::move(wrong)});
+    }
   }
 
-  // What all types have, and the metric's own. Returns what is wrong with the labels.
-  std::string read_fields(std::uint8_t head, Signal& signal) {
-    signal.type = static_cast<SignalType>(head & type_mask);
-    signal.offset = record_.offset;
-    signal.line = row_;
-    signal.received_ms = record_.append_time_ms;
+  // What all types have, and the metric's own. `wrong`: what is wrong with the labels.
+  Signal read_fields(std::uint8_t head, std::string& wrong) {
+    const auto type = static_cast<SignalType>(head & type_mask);
+    const bool is_metric = type == SignalType::metric;
+    const bool is_of_resource = (head & has_resource) != 0;
     are_names_ = true;
-    signal.service = name();
+    const std::string_view service = name();
     const std::int64_t difference_ms = unzigzag(in_.varint());
     constexpr std::int64_t difference_ms_max = std::int64_t{1} << 52;
     if (difference_ms < -difference_ms_max || difference_ms > difference_ms_max) in_.fail();
     if (in_.broken) return {};
-    signal.time_ms = base_ms_ + difference_ms;
-    if (signal.type == SignalType::metric) {
-      signal.metric = name();
-      signal.value = in_.fixed<double>();
-    }
-    std::string wrong;
-    if ((head & has_labels) != 0) wrong = read_labels(signal);
-    if ((head & has_resource) != 0) {
-      signal.resource_kind = name();
-      signal.resource_id = name();
-    }
-    if ((head & has_sentinel) != 0) signal.sentinel = name();
-    if ((head & has_id) != 0) signal.id = text();
-    return wrong;
+    const std::string_view metric = is_metric ? name() : std::string_view();
+    const double value = is_metric ? in_.fixed<double>() : 0;
+    const bool is_labelled = (head & has_labels) != 0;
+    const std::string_view labels = is_labelled ? read_labels(is_metric, wrong) : "";
+    const std::string_view resource_kind = is_of_resource ? name() : "";
+    const std::string_view resource_id = is_of_resource ? name() : "";
+    const std::string_view sentinel = (head & has_sentinel) != 0 ? name() : "";
+    const std::string_view id = (head & has_id) != 0 ? text() : "";
+    // Every member is named: a signal is so large that zeroing it first would cost as much as the
+    // rest.
+    return {.type = type,
+            .offset = record_.offset,
+            .line = row_,
+            .time_ms = base_ms_ + difference_ms,
+            .received_ms = record_.append_time_ms,
+            .service = service,
+            .metric = metric,
+            .value = value,
+            .labels = labels,
+            .resource_kind = resource_kind,
+            .resource_id = resource_id,
+            .sentinel = sentinel,
+            .id = id,
+            .detail = nullptr};
   }
 
   // Nothing that check_signal() would cut or refuse.
@@ -366,16 +378,15 @@ class FrameDecoder {
   }
 
   // One check for all rows with these labels.
-  std::string read_labels(Signal& signal) {
+  std::string_view read_labels(bool is_metric, std::string& wrong) {
     Word& found = word();
     if (found.labels == Word::Labels::unknown) {
       std::vector<std::pair<std::string, std::string>> pairs;
       found.labels = split_labels(found.text, pairs) ? Word::Labels::good : Word::Labels::bad;
     }
-    signal.labels = found.text;
-    if (signal.type != SignalType::metric) in_.fail();
-    return found.labels == Word::Labels::good ? std::string()
-                                              : "bad_value: labels are not in canonical form";
+    if (!is_metric) in_.fail();
+    if (found.labels == Word::Labels::bad) wrong = "bad_value: labels are not in canonical form";
+    return found.text;
   }
 
   void read_detail(SignalDetail& detail) {

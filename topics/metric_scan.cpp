@@ -1,20 +1,36 @@
 #include "topics/metric_scan.hpp"
 
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cstring>
+#include <span>
 
 #include "topics/eight_bytes.hpp"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 namespace selfheal {
 namespace {
 
-bool is_digit(char byte) {
-  return byte >= '0' && byte <= '9';
-}
-
 // The first byte that ends a text, or that a scan leaves to others: a quote, a backslash, a control
 // character (also 0x7f, which names may not hold) or a byte beyond ASCII.
+#ifdef __SSE2__
+const char* plain_end(const char* text) {
+  for (;; text += sizeof(__m128i)) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(text));
+    const auto equal = [bytes](char byte) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte)); };
+    // As signed numbers, bytes beyond ASCII are below 0x20 as well.
+    const __m128i below = _mm_cmplt_epi8(bytes, _mm_set1_epi8(0x20));
+    const __m128i ends = _mm_or_si128(equal('"'), equal('\\'));
+    const __m128i found = _mm_or_si128(_mm_or_si128(ends, equal(0x7f)), below);
+    const auto marks = static_cast<unsigned>(_mm_movemask_epi8(found));
+    if (marks != 0) return text + std::countr_zero(marks);
+  }
+}
+#else
 const char* plain_end(const char* text) {
   using namespace eight_bytes;
   for (;; text += sizeof(std::uint64_t)) {
@@ -23,6 +39,15 @@ const char* plain_end(const char* text) {
                                 below(word, 0x20) | (word & tops);
     if (found != 0) return text + first(found);
   }
+}
+#endif
+
+// The number that eight digits make, each a byte from 0 to 9, the first one the lowest: neighbours
+// are put together to pairs, those to fours, and those to the whole.
+constexpr std::uint64_t eight_digits(std::uint64_t word) {
+  word = (word * 10 + (word >> 8)) & 0x00ff00ff00ff00ff;
+  word = (word * 100 + (word >> 16)) & 0x0000ffff0000ffff;
+  return (word * 10'000 + (word >> 32)) & 0xffffffff;
 }
 
 // A name of up to eight bytes as one number, so that names are told apart in one comparison.
@@ -34,23 +59,119 @@ constexpr std::uint64_t word_of(std::string_view name) {
   return word;
 }
 
+using Member = MemberLead::Member;
+
+Member member_of(std::uint64_t name) {
+  switch (name) {
+    case word_of("service"):
+      return Member::service;
+    case word_of("metric"):
+      return Member::metric;
+    case word_of("time"):
+      return Member::time;
+    case word_of("sentinel"):
+      return Member::sentinel;
+    case word_of("id"):
+      return Member::id;
+    case word_of("type"):
+      return Member::type;
+    case word_of("time_ms"):
+      return Member::time_ms;
+    case word_of("value"):
+      return Member::value;
+    case word_of("labels"):
+      return Member::labels;
+    case word_of("resource"):
+      return Member::resource;
+    default:
+      return Member::none;
+  }
+}
+
+// Of the members that are texts, in the order of their names.
+constexpr std::array<std::string_view MetricDraft::*, 6> texts = {
+    &MetricDraft::service,  &MetricDraft::metric, &MetricDraft::time,
+    &MetricDraft::sentinel, &MetricDraft::id,     &MetricDraft::type};
+
+bool is_text(Member member) {
+  return member <= Member::type;
+}
+
+bool stands_at(const MemberLead& lead, const char* text) {
+  std::uint64_t different = 0;
+  for (std::size_t i = 0; i < MemberLead::words; ++i) {
+    different |= (eight_bytes::load(text + 8 * i) & lead.mask[i]) ^ lead.text[i];
+  }
+  return different == 0;
+}
+
+MemberLead lead_of(std::string_view text, Member member) {
+  MemberLead lead;
+  if (text.size() > MemberLead::bytes_max) return lead;
+  constexpr std::array<char, MemberLead::bytes_max> all = {-1, -1, -1, -1, -1, -1, -1, -1,
+                                                           -1, -1, -1, -1, -1, -1, -1, -1};
+  lead.text = {};
+  std::memcpy(lead.text.data(), text.data(), text.size());
+  std::memcpy(lead.mask.data(), all.data(), text.size());
+  lead.bytes = text.size();
+  lead.member = member;
+  return lead;
+}
+
 // Never runs past the byte below 0x20 behind the text: nothing here goes on at such a byte.
 class Scan {
  public:
-  Scan(std::string_view text, std::string_view known_labels, MetricDraft& draft)
+  Scan(std::string_view text, std::string_view known_labels, std::span<MemberLead> leads,
+       MetricDraft& draft)
       : begin_(text.data()),
         at_(text.data()),
         end_(text.data() + text.size()),
         known_labels_(known_labels),
+        leads_(leads),
         draft_(draft) {}
 
   // Of the object; 0 where it is none for a scan.
   std::size_t length() {
-    if (!members([this] { return member(); }) || type_ != "metric") return 0;
+    if (!object() || draft_.type != "metric") return 0;
     return static_cast<std::size_t>(at_ - begin_);
   }
 
  private:
+  bool object() {
+    for (std::size_t i = 0;; ++i) {
+      Member member = Member::none;
+      if (i < leads_.size() && stands_at(leads_[i], at_)) {
+        at_ += leads_[i].bytes;
+        member = leads_[i].member;
+      } else {
+        const char* const begin = at_;
+        if (!take(i == 0 ? '{' : ',')) return i > 0 && take('}');
+        if (!take('"')) return false;
+        member = member_of(name());
+        if (is_text(member) && !take('"')) return false;
+        if (i < leads_.size()) leads_[i] = lead_of({begin, at_}, member);
+      }
+      if (!value(member)) return false;
+    }
+  }
+
+  // From behind its lead on.
+  bool value(Member member) {
+    if (is_text(member)) return rest_of_text(draft_.*texts[static_cast<std::size_t>(member)]);
+    switch (member) {
+      case Member::time_ms:
+        return whole(draft_.time_ms);
+      case Member::value:
+        return number(draft_.value);
+      case Member::labels:
+        return labels();
+      case Member::resource:
+        return resource();
+      default:
+        return false;
+    }
+  }
+
   bool take(char wanted) {
     while (*at_ == ' ') ++at_;
     if (*at_ != wanted) return false;
@@ -93,33 +214,6 @@ class Scan {
     return take('}');
   }
 
-  bool member() {
-    switch (name()) {
-      case word_of("id"):
-        return text(draft_.id);
-      case word_of("type"):
-        return text(type_);
-      case word_of("time"):
-        return text(draft_.time);
-      case word_of("value"):
-        return number(draft_.value);
-      case word_of("metric"):
-        return text(draft_.metric);
-      case word_of("labels"):
-        return labels();
-      case word_of("service"):
-        return text(draft_.service);
-      case word_of("time_ms"):
-        return whole(draft_.time_ms);
-      case word_of("sentinel"):
-        return text(draft_.sentinel);
-      case word_of("resource"):
-        return resource();
-      default:
-        return false;
-    }
-  }
-
   bool labels() {
     while (*at_ == ' ') ++at_;
     const char* const begin = at_;
@@ -158,10 +252,19 @@ class Scan {
     });
   }
 
-  // Digits from at_ on, added to `value`; at most 19 fit, which callers see to.
+  // Digits from at_ on, put behind those of `value`; at most 19 fit, which callers see to.
   std::size_t digits(std::uint64_t& value) {
     const char* const begin = at_;
-    for (; is_digit(*at_); ++at_) value = value * 10 + static_cast<unsigned>(*at_ - '0');
+    for (;;) {
+      const std::uint64_t word = eight_bytes::load(at_) ^ eight_bytes::ones * '0';
+      const std::uint64_t others = eight_bytes::above_nine(word);
+      const std::size_t count = others == 0 ? sizeof word : eight_bytes::first(others);
+      if (count == 0) break;
+      // Zeros in front make eight digits of them.
+      value = value * tens[count] + eight_digits(word << 8 * (sizeof word - count));
+      at_ += count;
+      if (count < sizeof word) break;
+    }
     return static_cast<std::size_t>(at_ - begin);
   }
 
@@ -215,6 +318,8 @@ class Scan {
     return true;
   }
 
+  static constexpr std::array<std::uint64_t, 9> tens = {
+      1, 10, 100, 1'000, 10'000, 100'000, 1'000'000, 10'000'000, 100'000'000};
   static constexpr std::size_t exact_digits = 15;
   static constexpr std::array<double, exact_digits + 1> powers_of_ten = {
       1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
@@ -223,18 +328,16 @@ class Scan {
   const char* at_;
   const char* const end_;
   const std::string_view known_labels_;
-  std::string_view type_;
+  const std::span<MemberLead> leads_;
   MetricDraft& draft_;
 };
 
 }  // namespace
 
-std::size_t scan_metric(std::string_view text, std::string_view known_labels, MetricDraft& draft) {
-  LabelList room = std::move(draft.labels);  // keeps what it has allocated
-  room.clear();
-  draft = {};
-  draft.labels = std::move(room);
-  return Scan(text, known_labels, draft).length();
+std::size_t MetricScanner::scan(std::string_view text, std::string_view known_labels,
+                                MetricDraft& draft) {
+  draft.clear();
+  return Scan(text, known_labels, leads_, draft).length();
 }
 
 }  // namespace selfheal

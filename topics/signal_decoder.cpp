@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 
+#include "base/time_reader.hpp"
 #include "topics/frame_codec.hpp"
 #include "topics/metric_scan.hpp"
 #include "topics/reserve.hpp"
@@ -109,7 +110,7 @@ class SignalDecoder::Core {
   // The record as one object. False, and nothing done: it is not JSON, unless that is final.
   bool decode_whole(std::string_view text, bool final) {
     std::string wrong;
-    bool read = scan_metric(text, known_labels_, metric_) == text.size();
+    bool read = scanner_.scan(text, known_labels_, metric_) == text.size();
     if (read) {
       wrong = finish_metric(0);
     } else {
@@ -128,7 +129,7 @@ class SignalDecoder::Core {
     std::int32_t line = 0;
     std::size_t objects = 0;
     for (std::size_t at = 0; at < text.size(); ++line) {
-      if (const std::size_t length = scan_metric(text.substr(at), known_labels_, metric_)) {
+      if (const std::size_t length = scanner_.scan(text.substr(at), known_labels_, metric_)) {
         if (const std::optional<std::size_t> next = next_line(text, at + length)) {
           if (++objects > signal_limits::signals_max) return fail_too_many(line);
           if (std::string wrong = finish_metric(line); !wrong.empty()) fail(line, std::move(wrong));
@@ -171,18 +172,23 @@ class SignalDecoder::Core {
     return true;
   }
 
-  // What every signal has but its time.
-  Signal begun(const MetricMembers& members, std::int32_t line) const {
-    Signal signal;
-    signal.offset = record_->offset;
-    signal.line = static_cast<std::uint32_t>(line);
-    signal.received_ms = record_->append_time_ms;
-    signal.service = members.service;
-    signal.resource_kind = members.resource_kind;
-    signal.resource_id = members.resource_id;
-    signal.sentinel = members.sentinel;
-    signal.id = members.id;
-    return signal;
+  // As a metric with these members and no labels. Every member is named: a signal is so large that
+  // zeroing it first would cost as much as the rest.
+  Signal begun(const MetricMembers& members, TimeMs time_ms, std::int32_t line) const {
+    return {.type = SignalType::metric,
+            .offset = record_->offset,
+            .line = static_cast<std::uint32_t>(line),
+            .time_ms = time_ms,
+            .received_ms = record_->append_time_ms,
+            .service = members.service,
+            .metric = members.metric,
+            .value = members.value.value_or(0),
+            .labels = {},
+            .resource_kind = members.resource_kind,
+            .resource_id = members.resource_id,
+            .sentinel = members.sentinel,
+            .id = members.id,
+            .detail = nullptr};
   }
 
   // Makes the signal, or says why not.
@@ -192,14 +198,17 @@ class SignalDecoder::Core {
       return "unknown_type: '" + std::string(cut_text(draft.type, 64)) + "' is no signal type";
     }
     if (!draft.wrong.empty()) return std::move(draft.wrong);
-    Signal signal = begun(draft, line);
+    TimeMs time_ms = 0;
+    std::string wrong = take_time(draft, fallback_time, time_ms);
+    if (!wrong.empty()) return wrong;
+    Signal signal = begun(draft, time_ms, line);
+    if (*type == SignalType::metric) return finish_other_metric(draft, signal);
     signal.type = *type;
+    signal.metric = {};
+    signal.value = 0;
     if (*type == SignalType::heartbeat && signal.service.empty()) {
       signal.service = draft.worker_type;
     }
-    std::string wrong = take_time(draft, fallback_time, signal);
-    if (!wrong.empty()) return wrong;
-    if (*type == SignalType::metric) return finish_other_metric(draft, signal);
     if (*type == SignalType::prediction && !draft.likelihood) {
       return "missing_field: likelihood is missing";
     }
@@ -217,12 +226,11 @@ class SignalDecoder::Core {
   // Makes the signal that was scanned, or says why not: as finish() does, with what the scan has
   // seen already left out.
   std::string finish_metric(std::int32_t line) {
-    Signal signal = begun(metric_, line);
-    signal.metric = metric_.metric;
-    std::string wrong = take_time(metric_, record_->event_time, signal);
+    TimeMs time_ms = 0;
+    std::string wrong = take_time(metric_, record_->event_time, time_ms);
     if (!wrong.empty()) return wrong;
     if (!metric_.value) return "missing_field: value is missing";
-    signal.value = *metric_.value;
+    Signal signal = begun(metric_, time_ms, line);
     if (!is_plain(signal)) wrong = check_signal(signal, nullptr);
     if (wrong.empty()) wrong = take_labels(signal);
     if (wrong.empty()) batch_->signals.push_back(signal);
@@ -256,8 +264,6 @@ class SignalDecoder::Core {
 
   std::string finish_other_metric(SignalDraft& draft, Signal& signal) {
     if (!draft.value) return "missing_field: value is missing";
-    signal.metric = draft.metric;
-    signal.value = *draft.value;
     std::string wrong = check_signal(signal, nullptr);
     std::string labels;
     if (wrong.empty()) wrong = check_labels(draft.labels, labels);
@@ -268,20 +274,20 @@ class SignalDecoder::Core {
     return {};
   }
 
-  std::string take_time(const MetricMembers& members, std::string_view fallback, Signal& signal) {
-    signal.time_ms = record_->append_time_ms;
+  std::string take_time(const MetricMembers& members, std::string_view fallback, TimeMs& time_ms) {
+    time_ms = record_->append_time_ms;
     const std::string_view text =
         members.time.empty() && !members.time_ms ? fallback : members.time;
     if (!text.empty()) {
-      const Result<TimeMs> parsed = parse_rfc3339(text);
+      const Result<TimeMs> parsed = time_reader_.read(text);
       if (!parsed) return "bad_time: " + parsed.error().context;
-      signal.time_ms = *parsed;
+      time_ms = *parsed;
     } else if (members.time_ms) {
-      signal.time_ms = *members.time_ms;
+      time_ms = *members.time_ms;
     } else {
       return {};
     }
-    return check_time(signal.time_ms, record_->append_time_ms);
+    return check_time(time_ms, record_->append_time_ms);
   }
 
   // The record's own text is kept as it is; what had escapes lies in a parser.
@@ -312,6 +318,8 @@ class SignalDecoder::Core {
   SignalObjectReader reader_;
   SignalObjectReader data_reader_;  // the outer draft's texts live in the other one
   std::string_view kept_;           // the record's text, in the batch
+  MetricScanner scanner_;
+  TimeReader time_reader_;
   MetricDraft metric_;
   SignalDraft draft_;
   SignalDraft data_draft_;

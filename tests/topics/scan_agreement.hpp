@@ -26,8 +26,21 @@ enum class Scanned { left, agrees, differs };
 inline Scanned scan_both(const std::string& text) {
   const std::string padded = text + std::string(text_padding, '\0');
   const std::string_view content(padded.data(), text.size());
+  MetricScanner scanner;
   MetricDraft scanned;
-  if (scan_metric(content, {}, scanned) != content.size()) return Scanned::left;
+  const bool left = scanner.scan(content, {}, scanned) != content.size();
+  // What was scanned before makes no difference: the same text, or one in the usual order.
+  const std::string usual =
+      R"({"type":"metric","service":"a","metric":"b","value":1,"time_ms":2,"labels":{"c":"d"}})" +
+      std::string(text_padding, '\0');
+  MetricScanner used;
+  MetricDraft other;
+  used.scan({usual.data(), usual.size() - text_padding}, {}, other);
+  for (MetricScanner* each : {&used, &scanner}) {
+    if ((each->scan(content, {}, other) != content.size()) != left) return Scanned::differs;
+    if (!left && common_members(other) != common_members(scanned)) return Scanned::differs;
+  }
+  if (left) return Scanned::left;
   SignalObjectReader reader;
   SignalDraft read;
   std::string why;
@@ -36,12 +49,11 @@ inline Scanned scan_both(const std::string& text) {
                           read.code.empty() && read.data.empty();
   if (!only_these || common_members(scanned) != common_members(read)) return Scanned::differs;
   // Labels that are known are passed over, and nothing else becomes different by it.
-  MetricDraft again;
   const std::string known(scanned.labels_text);
-  if (scan_metric(content, known, again) != content.size()) return Scanned::differs;
-  if (again.are_labels_known == known.empty()) return Scanned::differs;
-  again.labels = scanned.labels;
-  return common_members(again) == common_members(scanned) ? Scanned::agrees : Scanned::differs;
+  if (scanner.scan(content, known, other) != content.size()) return Scanned::differs;
+  if (other.are_labels_known == known.empty()) return Scanned::differs;
+  other.labels = scanned.labels;
+  return common_members(other) == common_members(scanned) ? Scanned::agrees : Scanned::differs;
 }
 
 }  // namespace selfheal
