@@ -14,7 +14,8 @@ read_model_actor::behavior_type read_model(read_model_actor::stateful_pointer<Re
       [self](const Flush& flush) {
         // Its rows are written before the shard's: what is ahead is applied again without harm.
         const Result<void> saved = self->state.environment->read_model->save();
-        if (!saved) spdlog::error("read model: {}", saved.error().context);
+        if (!saved && !self->state.failing) spdlog::error("read model: {}", saved.error().context);
+        self->state.failing = !saved;
         return flush;
       },
   };

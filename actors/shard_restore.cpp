@@ -213,7 +213,7 @@ ShardChanges JournalWalk::changes() {
   PageMap pages;
   fold_.save(pages);
   changes.puts = std::move(pages.pages);
-  changes.erases = std::move(pages.erased);
+  changes.erases = {pages.erased.begin(), pages.erased.end()};
   return changes;
 }
 

@@ -15,7 +15,7 @@ class SaveSink : public PageSink {
   void put(std::string key, std::string value) override {
     changes_.puts.insert_or_assign(std::move(key), std::move(value));
   }
-  void erase(std::string key) override { changes_.erases.push_back(std::move(key)); }
+  void erase(std::string key) override { changes_.erases.insert(std::move(key)); }
 
  private:
   ShardChanges& changes_;

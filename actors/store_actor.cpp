@@ -12,6 +12,7 @@ using Self = store_actor::stateful_pointer<StoreState>;
 // What is written is in memory until this: it bounds how much of the journal a restart reads again
 // after the process was killed.
 constexpr std::int64_t flush_interval_us = 10'000'000;
+constexpr auto retry_interval = std::chrono::seconds(5);
 
 void flush_now_and_then(Self self) {
   if (steady_us() - self->state.flushed_us < flush_interval_us) return;
@@ -20,25 +21,51 @@ void flush_now_and_then(Self self) {
   if (!flushed) spdlog::warn("{}", flushed.error().context);
 }
 
-void write(Self self, const SavePtr& save) {
-  const std::int64_t seq = save->changes.chain.seq;
-  std::int64_t& newest = self->state.written[save->changes.shard];
-  // Of an incarnation that has ended: the next one has already written what was beyond it.
-  if (seq < newest) return;
-  const Result<void> written = self->state.environment->store->write(save->changes);
-  if (written) {
-    self->state.failing = false;
-    newest = seq;
-    self->state.board->set_saved(save->changes.shard, seq);
-    return flush_now_and_then(self);
-  }
+// The page store keeps what there was no room for, and writes it with the shard's next save. A
+// quiet shard has none, hence this.
+void try_again_later(Self self, std::int64_t shard, std::int64_t seq) {
+  SavePtr& again = self->state.without_room[shard];
+  if (again) return;
+  again = std::make_shared<SavePass>();
+  again->changes.shard = shard;
+  again->changes.chain.seq = seq;
+  self->delayed_send(self, retry_interval, again);
+}
+
+void refused(Self self, const ShardChanges& changes, const Error& error) {
+  const bool is_final = error.code != ErrorCode::exhausted;
+  const std::string why =
+      error.context + (is_final ? "; free its disk and restart the service" : "; free its disk");
+  const bool is_known = !is_final && self->state.without_room.contains(changes.shard);
+  if (!is_known) spdlog::error("shard {} is not saved: {}", changes.shard, why);
+  self->state.board->set_unsaved(changes.shard, why);
+  if (!is_final) return try_again_later(self, changes.shard, changes.chain.seq);
   // The journal has everything: what could not be written here is read from there at the next
   // start. But rows that were collected are gone from the stages' lists, so nothing newer may be
   // written on top of the gap.
-  const std::string why = written.error().context + "; free its disk and restart the service";
-  spdlog::error("shard {} is not saved: {}", save->changes.shard, why);
-  self->state.board->set_unsaved(save->changes.shard, why);
   self->state.failing = true;
+}
+
+void written(Self self, std::int64_t shard, std::int64_t seq) {
+  if (self->state.without_room.erase(shard) > 0) spdlog::info("shard {} is saved again", shard);
+  self->state.written[shard] = seq;
+  self->state.board->set_saved(shard, seq);
+  flush_now_and_then(self);
+}
+
+void write(Self self, const SavePtr& save) {
+  const ShardChanges& changes = save->changes;
+  // Of an incarnation that has ended: the next one has already written what was beyond it.
+  if (changes.chain.seq < self->state.written[changes.shard]) return;
+  const Result<void> done = self->state.environment->store->write(changes);
+  if (!done) return refused(self, changes, done.error());
+  written(self, changes.shard, changes.chain.seq);
+}
+
+void write_kept(Self self, const SavePtr& save) {
+  const auto done = self->state.environment->store->write_kept(save->changes.shard);
+  if (!done) return refused(self, save->changes, done.error());
+  if (*done) written(self, save->changes.shard, **done);
 }
 
 void done(Self self) {
@@ -49,6 +76,9 @@ void done(Self self) {
 
 void flush_then_write(Self self, const SavePtr& save) {
   if (self->state.failing) return;
+  const auto without_room = self->state.without_room.find(save->changes.shard);
+  const bool again = without_room != self->state.without_room.end() && without_room->second == save;
+  if (again) without_room->second = nullptr;
   ++self->state.writing;
   const Flush flush{save->changes.shard, save->changes.chain.seq};
   const auto failed = [self, save](const caf::error&) {
@@ -57,11 +87,11 @@ void flush_then_write(Self self, const SavePtr& save) {
   };
   self->request(self->state.relay, caf::infinite, flush)
       .then(
-          [self, save, flush, failed](const Flush&) {
+          [self, save, flush, failed, again](const Flush&) {
             self->request(self->state.read_model, caf::infinite, flush)
                 .then(
-                    [self, save](const Flush&) {
-                      write(self, save);
+                    [self, save, again](const Flush&) {
+                      again ? write_kept(self, save) : write(self, save);
                       done(self);
                     },
                     failed);

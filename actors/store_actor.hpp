@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
@@ -16,7 +17,10 @@ struct StoreState {
   std::shared_ptr<ShardBoard> board;
   std::map<std::int64_t, std::int64_t> written;  // shard -> seq
   std::int64_t flushed_us = 0;
-  bool failing = false;
+  bool failing = false;  // for good: nothing is saved any more
+  // Shards that there was no room for, with the message that will try them again; null once it has
+  // come.
+  std::map<std::int64_t, SavePtr> without_room;
   int writing = 0;
   std::vector<caf::typed_response_promise<Stop>> stopping;
 };

@@ -9,6 +9,8 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
+#include <mutex>
 
 #include "topics/json_codec.hpp"
 
@@ -60,13 +62,50 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
   return {code, doing + ": " + status.ToString()};
 }
 
+// Together they make what was saved before `older` into what `newer` is of. A save that comes late,
+// or of an incarnation that is not yet as far as the one before it, has nothing that `older` has
+// not.
+void put_on_top(ShardChanges& older, const ShardChanges& newer) {
+  if (newer.replaces_all) {
+    older = newer;
+    return;
+  }
+  if (newer.chain.seq < older.chain.seq) return;
+  older.chain = newer.chain;
+  older.last_offset = newer.last_offset;
+  older.last_record_hash = newer.last_record_hash;
+  for (const std::string& key : newer.erases) {
+    older.puts.erase(key);
+    older.erases.insert(key);
+  }
+  for (const auto& [key, value] : newer.puts) {
+    older.puts[key] = value;
+    older.erases.erase(key);
+  }
+}
+
+std::size_t size_of(const ShardChanges& changes) {
+  std::size_t bytes = 0;
+  for (const auto& [key, value] : changes.puts) bytes += key.size() + value.size();
+  for (const std::string& key : changes.erases) bytes += key.size();
+  return bytes;
+}
+
+// Where the system does not say it, a write has to find out.
+std::uint64_t free_bytes_of(const std::string& folder) {
+  std::error_code failure;
+  const std::filesystem::space_info space = std::filesystem::space(folder, failure);
+  return failure ? UINT64_MAX : space.available;
+}
+
 class RocksPageStore : public PageStore {
  public:
   RocksPageStore(std::unique_ptr<rocksdb::DB> database, std::string folder,
-                 std::uint64_t room_bytes_min)
+                 std::function<std::uint64_t()> free_bytes)
       : database_(std::move(database)),
         folder_(std::move(folder)),
-        room_bytes_min_(room_bytes_min) {}
+        free_bytes_(free_bytes ? std::move(free_bytes)
+                               : [folder = folder_] { return free_bytes_of(folder); }) {}
 
   ~RocksPageStore() override {
     // Without a write-ahead log the last writes are in memory only; losing them costs a longer
@@ -110,20 +149,26 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> write(const ShardChanges& changes) override {
-    rocksdb::WriteBatch batch;
-    const std::string prefix = shard_prefix(changes.shard);
-    if (changes.replaces_all) {
-      const Result<void> emptied = erase_all(prefix + page_name, batch);
-      if (!emptied) return emptied;
+    const std::lock_guard lock(mutex_);
+    const auto kept = kept_.find(changes.shard);
+    if (kept == kept_.end()) {
+      Result<void> written = write_all(changes);
+      if (!written && written.error().code == ErrorCode::exhausted) {
+        kept_.emplace(changes.shard, changes);
+      }
+      return written;
     }
-    for (const auto& [key, value] : changes.puts) batch.Put(prefix + page_name + key, value);
-    for (const std::string& key : changes.erases) batch.Delete(prefix + page_name + key);
-    SavedShard head;
-    head.chain = changes.chain;
-    head.last_offset = changes.last_offset;
-    head.last_record_hash = changes.last_record_hash;
-    batch.Put(prefix + head_name, encode_saved_head(head));
-    return commit(batch);
+    put_on_top(kept->second, changes);
+    return write_kept(kept);
+  }
+
+  Result<std::optional<std::int64_t>> write_kept(std::int64_t shard) override {
+    const std::lock_guard lock(mutex_);
+    const auto kept = kept_.find(shard);
+    if (kept == kept_.end()) return std::optional<std::int64_t>();
+    const std::int64_t seq = kept->second.chain.seq;
+    if (Result<void> written = write_kept(kept); !written) return written.error();
+    return std::optional(seq);
   }
 
   Result<void> write_rows(const RowChanges& changes) override {
@@ -135,7 +180,10 @@ class RocksPageStore : public PageStore {
         batch.Delete(rows_prefix + key);
       }
     }
-    return commit(batch);
+    const std::lock_guard lock(mutex_);
+    Result<void> written = commit(batch);
+    rows_refused_ = !written && written.error().code == ErrorCode::exhausted;
+    return written;
   }
 
   Result<std::optional<std::string>> read_row(const std::string& key) override {
@@ -161,6 +209,39 @@ class RocksPageStore : public PageStore {
   }
 
  private:
+  using Kept = std::map<std::int64_t, ShardChanges>;  // by shard
+
+  Result<void> write_kept(Kept::iterator kept) {
+    Result<void> written = write_all(kept->second);
+    if (!written && written.error().code == ErrorCode::exhausted) {
+      // No more than this: as after any other failure, the journal has it all.
+      failed_ = failed_ || size_of(kept->second) > kept_changes_bytes_max;
+      if (!failed_) return written;
+      written = failed_before();
+    }
+    kept_.erase(kept);
+    return written;
+  }
+
+  Result<void> write_all(const ShardChanges& changes) {
+    if (Result<void> room = find_room(); !room) return room;
+    if (rows_refused_) return rows_refused();
+    rocksdb::WriteBatch batch;
+    const std::string prefix = shard_prefix(changes.shard);
+    if (changes.replaces_all) {
+      const Result<void> emptied = erase_all(prefix + page_name, batch);
+      if (!emptied) return emptied;
+    }
+    for (const auto& [key, value] : changes.puts) batch.Put(prefix + page_name + key, value);
+    for (const std::string& key : changes.erases) batch.Delete(prefix + page_name + key);
+    SavedShard head;
+    head.chain = changes.chain;
+    head.last_offset = changes.last_offset;
+    head.last_record_hash = changes.last_record_hash;
+    batch.Put(prefix + head_name, encode_saved_head(head));
+    return commit(batch);
+  }
+
   Result<void> commit(rocksdb::WriteBatch& batch) {
     if (failed_) return failed_before();
     if (Result<void> room = find_room(); !room) return room;
@@ -174,14 +255,19 @@ class RocksPageStore : public PageStore {
 
   // Asked before anything is handed to the library, which may write it at any time from then on.
   Result<void> find_room() {
-    std::error_code failure;
-    const std::filesystem::space_info space = std::filesystem::space(folder_, failure);
-    if (failure || space.available >= room_bytes_min_) return {};
-    failed_ = true;
-    return Error{ErrorCode::exhausted, "state in " + folder_ + " is not written any more: " +
-                                           std::to_string(space.available >> 20) +
-                                           " MiB of its disk are free, and " +
-                                           std::to_string(room_bytes_min_ >> 20) + " are wanted"};
+    const std::uint64_t available = free_bytes_();
+    if (available >= page_store_room_bytes) return {};
+    return Error{ErrorCode::exhausted,
+                 "state in " + folder_ + " is not written: " + std::to_string(available >> 20) +
+                     " MiB of its disk are free, and " +
+                     std::to_string(page_store_room_bytes >> 20) + " are wanted"};
+  }
+
+  Error rows_refused() const {
+    return {ErrorCode::exhausted,
+            "state in " + folder_ +
+                " is not written: it waits for the rows of the read model, for "
+                "which there was no room"};
   }
 
   // A file that could not be written, on a full disk, is not tried again: the library would end the
@@ -217,8 +303,11 @@ class RocksPageStore : public PageStore {
 
   std::unique_ptr<rocksdb::DB> database_;
   std::string folder_;
-  std::uint64_t room_bytes_min_;
+  const std::function<std::uint64_t()> free_bytes_;
   std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  Kept kept_;                  // what there was no room for
+  bool rows_refused_ = false;  // and not written since
 };
 
 constexpr std::size_t write_buffer_bytes = std::size_t{4} << 20;
@@ -250,7 +339,7 @@ rocksdb::Options options_for_pages() {
 }  // namespace
 
 Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder,
-                                                   std::uint64_t room_bytes_min) {
+                                                   std::function<std::uint64_t()> free_bytes) {
   rocksdb::DB* opened = nullptr;
   const rocksdb::Status status = rocksdb::DB::Open(options_for_pages(), folder, &opened);
   if (!status.ok()) {
@@ -261,7 +350,7 @@ Result<std::unique_ptr<PageStore>> open_page_store(const std::string& folder,
     return error;
   }
   return std::unique_ptr<PageStore>(std::make_unique<RocksPageStore>(
-      std::unique_ptr<rocksdb::DB>(opened), folder, room_bytes_min));
+      std::unique_ptr<rocksdb::DB>(opened), folder, std::move(free_bytes)));
 }
 
 Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& folder) {
@@ -271,7 +360,7 @@ Result<std::unique_ptr<PageStore>> open_page_store_read_only(const std::string& 
   const rocksdb::Status status = rocksdb::DB::OpenForReadOnly(options, folder, &opened);
   if (!status.ok()) return from_status(status, "opening the state in " + folder);
   return std::unique_ptr<PageStore>(
-      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder, 0));
+      std::make_unique<RocksPageStore>(std::unique_ptr<rocksdb::DB>(opened), folder, nullptr));
 }
 
 Result<SavedShard> MemoryPageStore::load(std::int64_t shard) {

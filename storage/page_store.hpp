@@ -9,6 +9,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,8 +37,8 @@ struct ShardChanges {
   Offset last_offset = -1;
   std::string last_record_hash;
   std::map<std::string, std::string> puts;
-  std::vector<std::string> erases;
-  bool replaces_all = false;  // what was saved of the shard before goes
+  std::set<std::string> erases;  // none that is put as well
+  bool replaces_all = false;     // what was saved of the shard before goes
 };
 
 // Rows by key, with their text or, to be erased, without.
@@ -52,7 +53,14 @@ class PageStore {
  public:
   virtual ~PageStore() = default;
   virtual Result<SavedShard> load(std::int64_t shard) = 0;
+  // Atomic. ErrorCode::exhausted: there was no room, and the changes are kept for the next write of
+  // the shard; whoever gets another error writes no more of the shard until a start.
   virtual Result<void> write(const ShardChanges& changes) = 0;
+  // Tries that without newer changes. The seq of the chain that is saved then; nothing where
+  // nothing is kept.
+  virtual Result<std::optional<std::int64_t>> write_kept(std::int64_t /*shard*/) {
+    return std::optional<std::int64_t>();
+  }
   // What load() gives, without holding all of it: the head, then each page, as of one moment.
   // Nothing is visited where nothing is saved. A visitor may stop it with an error.
   using VisitHead = std::function<Result<void>(const SavedShard& head)>;
@@ -99,11 +107,17 @@ class MemoryPageStore : public PageStore {
 // within this.
 inline constexpr std::uint64_t page_store_room_bytes = std::uint64_t{8} << 20;
 
+// Of one shard, of what there was no room for.
+inline constexpr std::size_t kept_changes_bytes_max = std::size_t{64} << 20;
+
 // RocksDB in `folder`, one column family, no write-ahead log: the journal is the log. A second
 // process on the same folder is refused with an error that names it. With less room than wanted
-// nothing is written any more, ErrorCode::exhausted: what is saved stays as it is until a start.
+// nothing is written. Kept are at most kept_changes_bytes_max of a shard; rows are the caller's to
+// keep, and no shard is written before the rows that were refused. An error of another kind is
+// final: what is saved stays as it is until a start.
+// `free_bytes` tells what the disk has; the system's figure where none is given.
 Result<std::unique_ptr<PageStore>> open_page_store(
-    const std::string& folder, std::uint64_t room_bytes_min = page_store_room_bytes);
+    const std::string& folder, std::function<std::uint64_t()> free_bytes = nullptr);
 
 // The same read-only, beside a process that may have it open: for command-line tools on a stopped
 // data folder.

@@ -27,7 +27,7 @@ void SimulatedOwner::save() {
   changes.last_offset = window_->last_offset();
   changes.last_record_hash = window_->last_record_hash();
   changes.puts = std::move(sink.pages);
-  changes.erases = std::move(sink.erased);
+  changes.erases = {sink.erased.begin(), sink.erased.end()};
   const Result<void> written = store_.write(changes);
   if (!written) trouble_ = written.error().context;
   saved_next_ = changes.chain.journal_next;

@@ -165,7 +165,8 @@ class Verdict:
 
     def audit_running(self):
         """Signals still come, runs go on, and what is audited goes on being written."""
-        # Not all of them: one whose disk was full is not ready before its next start.
+        # Not all of them: one whose disk became full in the middle of a write is not ready before
+        # its next start.
         wait_for("a process to be ready", self.world.is_ready, 120)
         code, out, error = self.world.processes["a"].command("audit", "verify", "--deep", "--json",
                                                              timeout=1800)
