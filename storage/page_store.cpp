@@ -66,10 +66,6 @@ Error from_status(const rocksdb::Status& status, const std::string& doing) {
 // or of an incarnation that is not yet as far as the one before it, has nothing that `older` has
 // not.
 void put_on_top(ShardChanges& older, const ShardChanges& newer) {
-  if (newer.replaces_all) {
-    older = newer;
-    return;
-  }
   if (newer.chain.seq < older.chain.seq) return;
   older.chain = newer.chain;
   older.last_offset = newer.last_offset;
@@ -150,6 +146,11 @@ class RocksPageStore : public PageStore {
 
   Result<void> write(const ShardChanges& changes) override {
     const std::lock_guard lock(mutex_);
+    if (changes.replaces_all) {
+      // Whoever begins anew from it begins again where it was refused.
+      kept_.erase(changes.shard);
+      return write_all(changes);
+    }
     const auto kept = kept_.find(changes.shard);
     if (kept == kept_.end()) {
       Result<void> written = write_all(changes);
@@ -224,6 +225,7 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> write_all(const ShardChanges& changes) {
+    if (failed_) return failed_before();
     if (Result<void> room = find_room(); !room) return room;
     if (rows_refused_) return rows_refused();
     rocksdb::WriteBatch batch;
@@ -264,10 +266,9 @@ class RocksPageStore : public PageStore {
   }
 
   Error rows_refused() const {
-    return {ErrorCode::exhausted,
-            "state in " + folder_ +
-                " is not written: it waits for the rows of the read model, for "
-                "which there was no room"};
+    return {
+        ErrorCode::exhausted,
+        "state in " + folder_ + " is not written: it waits for rows that there was no room for"};
   }
 
   // A file that could not be written, on a full disk, is not tried again: the library would end the

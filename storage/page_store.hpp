@@ -53,8 +53,9 @@ class PageStore {
  public:
   virtual ~PageStore() = default;
   virtual Result<SavedShard> load(std::int64_t shard) = 0;
-  // Atomic. ErrorCode::exhausted: there was no room, and the changes are kept for the next write of
-  // the shard; whoever gets another error writes no more of the shard until a start.
+  // Atomic. ErrorCode::exhausted: there was no room, and changes that do not replace all are kept
+  // for the next write of the shard. Whoever gets another error writes no more of the shard until a
+  // start.
   virtual Result<void> write(const ShardChanges& changes) = 0;
   // Tries that without newer changes. The seq of the chain that is saved then; nothing where
   // nothing is kept.

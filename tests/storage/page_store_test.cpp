@@ -150,9 +150,11 @@ TEST_F(NearlyFullDisk, AnIncarnationThatIsNotYetAsFarChangesNothingOfWhatIsKept)
 
 TEST_F(NearlyFullDisk, ASnapshotTakesThePlaceOfWhatIsKept) {
   EXPECT_FALSE(store_->write(pages_of(5, {{"a", "5"}})));
-  free_ = page_store_room_bytes;
   ShardChanges snapshot = pages_of(2, {{"b", "2"}});
   snapshot.replaces_all = true;
+  EXPECT_FALSE(store_->write(snapshot));
+  free_ = page_store_room_bytes;
+  EXPECT_FALSE(store_->write_kept(0)->has_value()) << "whoever begins from a snapshot begins again";
   ASSERT_TRUE(store_->write(snapshot));
   const std::map<std::string, std::string> after = {{"b", "2"}};
   EXPECT_EQ(saved_pages(), after);
