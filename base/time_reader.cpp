@@ -36,7 +36,7 @@ Result<TimeMs> TimeReader::read(std::string_view text) {
   if (known) {
     if (const auto rest = seconds_ms(text.substr(minute_bytes))) return minute_ms_ + *rest;
   }
-  const Result<TimeMs> parsed = parse_rfc3339(text);
+  Result<TimeMs> parsed = parse_rfc3339(text);
   if (parsed && !known) learn_minute(text);
   return parsed;
 }

@@ -231,7 +231,7 @@ class RocksPageStore : public PageStore {
     rocksdb::WriteBatch batch;
     const std::string prefix = shard_prefix(changes.shard);
     if (changes.replaces_all) {
-      const Result<void> emptied = erase_all(prefix + page_name, batch);
+      Result<void> emptied = erase_all(prefix + page_name, batch);
       if (!emptied) return emptied;
     }
     for (const auto& [key, value] : changes.puts) batch.Put(prefix + page_name + key, value);
@@ -294,8 +294,8 @@ class RocksPageStore : public PageStore {
     const std::unique_ptr<rocksdb::Iterator> at(database_->NewIterator(options));
     for (at->Seek(prefix); at->Valid() && at->key().starts_with(prefix); at->Next()) {
       const rocksdb::Slice key = at->key();
-      const Result<void> done = visit({key.data() + skipped, key.size() - skipped},
-                                      {at->value().data(), at->value().size()});
+      Result<void> done = visit({key.data() + skipped, key.size() - skipped},
+                                {at->value().data(), at->value().size()});
       if (!done) return done;
     }
     if (!at->status().ok()) return from_status(at->status(), "reading state in " + folder_);
@@ -433,7 +433,7 @@ Result<void> MemoryPageStore::visit_rows(const std::string& prefix, const VisitP
   const std::lock_guard lock(mutex_);
   for (auto row = rows_.lower_bound(prefix); row != rows_.end() && row->first.starts_with(prefix);
        ++row) {
-    const Result<void> done = visit(row->first, row->second);
+    Result<void> done = visit(row->first, row->second);
     if (!done) return done;
   }
   return {};
