@@ -182,7 +182,8 @@ class RocksPageStore : public PageStore {
       }
     }
     const std::lock_guard lock(mutex_);
-    Result<void> written = commit(batch);
+    Result<void> written = may_write();
+    if (written) written = commit(batch);
     rows_refused_ = !written && written.error().code == ErrorCode::exhausted;
     return written;
   }
@@ -201,8 +202,7 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> flush() override {
-    if (failed_) return failed_before();
-    if (Result<void> room = find_room(); !room) return room;
+    if (Result<void> may = may_write(); !may) return may;
     const rocksdb::Status status = database_->Flush(rocksdb::FlushOptions());
     if (status.ok()) return {};
     failed_ = true;
@@ -225,8 +225,7 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> write_all(const ShardChanges& changes) {
-    if (failed_) return failed_before();
-    if (Result<void> room = find_room(); !room) return room;
+    if (Result<void> may = may_write(); !may) return may;
     if (rows_refused_) return rows_refused();
     rocksdb::WriteBatch batch;
     const std::string prefix = shard_prefix(changes.shard);
@@ -245,8 +244,6 @@ class RocksPageStore : public PageStore {
   }
 
   Result<void> commit(rocksdb::WriteBatch& batch) {
-    if (failed_) return failed_before();
-    if (Result<void> room = find_room(); !room) return room;
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     const rocksdb::Status status = database_->Write(options, &batch);
@@ -256,7 +253,8 @@ class RocksPageStore : public PageStore {
   }
 
   // Asked before anything is handed to the library, which may write it at any time from then on.
-  Result<void> find_room() {
+  Result<void> may_write() const {
+    if (failed_) return failed_before();
     const std::uint64_t available = free_bytes_();
     if (available >= page_store_room_bytes) return {};
     return Error{ErrorCode::exhausted,

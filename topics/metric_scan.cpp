@@ -1,5 +1,6 @@
 #include "topics/metric_scan.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
@@ -61,40 +62,23 @@ constexpr std::uint64_t word_of(std::string_view name) {
 
 using Member = MemberLead::Member;
 
+// In the order of Member.
+constexpr std::array<std::uint64_t, static_cast<std::size_t>(Member::none)> names = {
+    word_of("service"), word_of("metric"),  word_of("time"),    word_of("sentinel"),
+    word_of("id"),      word_of("type"),    word_of("time_ms"), word_of("value"),
+    word_of("labels"),  word_of("resource")};
+
 Member member_of(std::uint64_t name) {
-  switch (name) {
-    case word_of("service"):
-      return Member::service;
-    case word_of("metric"):
-      return Member::metric;
-    case word_of("time"):
-      return Member::time;
-    case word_of("sentinel"):
-      return Member::sentinel;
-    case word_of("id"):
-      return Member::id;
-    case word_of("type"):
-      return Member::type;
-    case word_of("time_ms"):
-      return Member::time_ms;
-    case word_of("value"):
-      return Member::value;
-    case word_of("labels"):
-      return Member::labels;
-    case word_of("resource"):
-      return Member::resource;
-    default:
-      return Member::none;
-  }
+  return static_cast<Member>(std::find(names.begin(), names.end(), name) - names.begin());
 }
 
-// Of the members that are texts, in the order of their names.
+// Of the members that are texts: the first ones.
 constexpr std::array<std::string_view MetricDraft::*, 6> texts = {
     &MetricDraft::service,  &MetricDraft::metric, &MetricDraft::time,
     &MetricDraft::sentinel, &MetricDraft::id,     &MetricDraft::type};
 
 bool is_text(Member member) {
-  return member <= Member::type;
+  return static_cast<std::size_t>(member) < texts.size();
 }
 
 bool stands_at(const MemberLead& lead, const char* text) {
@@ -108,11 +92,9 @@ bool stands_at(const MemberLead& lead, const char* text) {
 MemberLead lead_of(std::string_view text, Member member) {
   MemberLead lead;
   if (text.size() > MemberLead::bytes_max) return lead;
-  constexpr std::array<char, MemberLead::bytes_max> all = {-1, -1, -1, -1, -1, -1, -1, -1,
-                                                           -1, -1, -1, -1, -1, -1, -1, -1};
   lead.text = {};
   std::memcpy(lead.text.data(), text.data(), text.size());
-  std::memcpy(lead.mask.data(), all.data(), text.size());
+  std::memset(lead.mask.data(), 0xff, text.size());
   lead.bytes = text.size();
   lead.member = member;
   return lead;
