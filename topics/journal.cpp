@@ -133,10 +133,14 @@ const char* to_string(Acceptance acceptance) {
 
 bool may_claim(std::string_view settings, std::string_view public_key) {
   if (settings.empty()) return true;  // none are in force yet
-  const Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
-  if (!named) return true;
+  std::vector<SettingsKey> keys;
+  if (JsonReader in(settings); !in.find_member("keys") || !read_json(in, keys)) {
+    Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
+    if (!named) return true;
+    keys = std::move(named->keys);
+  }
   bool names_any = false;
-  for (const SettingsKey& key : named->keys) {
+  for (const SettingsKey& key : keys) {
     if (key.role != "shard") continue;
     if (key.public_key == public_key) return true;
     names_any = true;

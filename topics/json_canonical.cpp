@@ -1,5 +1,6 @@
 #include "topics/json_canonical.hpp"
 
+#include "topics/json_plain.hpp"
 #include "topics/json_reader.hpp"
 #include "topics/json_writer.hpp"
 
@@ -26,23 +27,24 @@ const char* escape_end(const char* at, const char* end) {
 }
 
 const char* text_end(const char* at, const char* end) {
-  for (++at; at != nullptr && at != end && *at != '"';) {
-    if (json_detail::is_plain(*at)) {
-      ++at;
-    } else if (*at == '\\') {
+  for (++at; at != nullptr;) {
+    at = json_detail::plain_end(at, end);
+    if (at == end) return nullptr;
+    if (*at == '"') return at + 1;
+    if (*at == '\\') {
       at = escape_end(at + 1, end);
     } else {
       const std::size_t length = json_detail::utf8_length(at, end);
       at = length < 2 ? nullptr : at + length;
     }
   }
-  return at == nullptr || at == end ? nullptr : at + 1;
+  return nullptr;
 }
 
 // A name without escapes: only those are in the same order escaped and not.
 const char* plain_name_end(const char* at, const char* end) {
   if (at == end || *at != '"') return nullptr;
-  for (++at; at != end && json_detail::is_plain(*at);) ++at;
+  at = json_detail::plain_end(at + 1, end);
   return at == end || *at != '"' ? nullptr : at + 1;
 }
 

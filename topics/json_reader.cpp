@@ -140,11 +140,9 @@ bool JsonReader::escape(std::string& into) {
 
 bool JsonReader::skip_text() {
   if (!take('"')) return false;
-  while (at_ != end_) {
-    if (json_detail::is_plain(*at_)) {
-      ++at_;
-      continue;
-    }
+  while (true) {
+    at_ = json_detail::plain_end(at_, end_);
+    if (at_ == end_) return false;
     if (*at_ == '"') {
       ++at_;
       return true;
@@ -159,7 +157,6 @@ bool JsonReader::skip_text() {
     if (length < 2) return false;
     at_ += length;
   }
-  return false;
 }
 
 bool JsonReader::plain_name(std::string_view& into) {
@@ -252,17 +249,20 @@ bool JsonReader::skip_value() {
   }
 }
 
-bool JsonReader::peek_member(std::string_view name, std::string_view& value) const {
-  JsonReader ahead(std::string_view(at_, static_cast<std::size_t>(end_ - at_)));
-  if (!ahead.take('{')) return false;
+bool JsonReader::find_member(std::string_view name) {
+  if (!take('{')) return false;
   do {
     std::string_view each;
-    if (!ahead.plain_name(each) || !ahead.take(':')) return false;
-    if (each == name) return ahead.plain_name(value);
-    ahead.at_ = rough_value_end(ahead.at_, ahead.end_);
-    if (ahead.at_ == nullptr) return false;
-  } while (ahead.take(','));
+    if (!plain_name(each) || !take(':')) return false;
+    if (each == name) return true;
+    at_ = rough_value_end(at_, end_);
+  } while (at_ != nullptr && take(','));
   return false;
+}
+
+bool JsonReader::peek_member(std::string_view name, std::string_view& value) const {
+  JsonReader ahead(std::string_view(at_, static_cast<std::size_t>(end_ - at_)));
+  return ahead.find_member(name) && ahead.plain_name(value);
 }
 
 }  // namespace selfheal

@@ -89,8 +89,10 @@ class JsonReader {
     skip_space();
     return at_ == end_;
   }
-  // The text of a member of the object that comes next, without reading on. Takes the object for
-  // well-formed: whoever reads it afterwards finds out.
+  // Moves to the value of a member of the object that comes next; where false, anywhere. Takes the
+  // object for well-formed and each name in it for its only one.
+  bool find_member(std::string_view name);
+  // The text of such a member, without reading on.
   bool peek_member(std::string_view name, std::string_view& value) const;
 
  private:
