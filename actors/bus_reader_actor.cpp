@@ -96,6 +96,7 @@ Opened open_inputs(Self self, const OpenInputs& open) {
     caf::anon_send(me, Woken{shard});
   };
   ShardInputs opened;
+  opened.epoch = open.epoch;
   if (!environment.topics.is_fleet(open.shard)) {
     Result<std::unique_ptr<LogReader>> signals = open_from(
         *environment.log, {environment.topics.signals, static_cast<std::int32_t>(open.shard)},
@@ -119,9 +120,9 @@ bus_reader_actor::behavior_type bus_reader(Self self, EnvironmentPtr environment
       [self](const FetchInputs& wanted) -> caf::typed_response_promise<SupplyPtr> {
         auto promise = self->make_response_promise<SupplyPtr>();
         const auto found = self->state.shards.find(wanted.shard);
-        if (found == self->state.shards.end()) {
-          return promise.deliver(
-              caf::make_error(caf::sec::runtime_error, "the inputs of this shard are not open"));
+        if (found == self->state.shards.end() || found->second.epoch != wanted.epoch) {
+          return promise.deliver(caf::make_error(
+              caf::sec::runtime_error, "the inputs of this shard are not open for this owner"));
         }
         found->second.waiting = true;
         found->second.wanted = wanted;

@@ -8,6 +8,7 @@ namespace selfheal {
 struct ShardInputs {
   std::unique_ptr<LogReader> signals;
   std::unique_ptr<LogReader> control;
+  std::int64_t epoch = 0;
   bool waiting = false;
   FetchInputs wanted;
   caf::typed_response_promise<SupplyPtr> answer;

@@ -22,14 +22,33 @@ void end_shard(Self self, const std::string& kind, const std::string& stage,
              ShardFault{self->state.window->committed().shard, kind, stage, reason, recorded});
 }
 
-// Signs and appends a record that extends the speculative chain.
-void append(Self self, PendingRecord pending) {
+void record_failure(Self self);
+
+// A cut that says more than a record holds is decided again in smaller ones, down to the one input
+// that is to blame.
+void too_large(Self self, const JournalRecord& record, const std::string& reason) {
+  if (record.kind != JournalKind::batch) return end_shard(self, "bug", "committer", reason);
+  auto failed = std::make_shared<FailedCut>();
+  failed->cut = record.cut;
+  failed->stage = "committer";
+  failed->reason = reason;
+  self->state.failed = failed;
+  record_failure(self);
+}
+
+// Signs and appends a record that extends the speculative chain. Its bytes; none where it does not
+// fit.
+std::optional<std::size_t> append(Self self, PendingRecord pending) {
   CommitterState& state = self->state;
   const Environment& environment = *state.environment;
   const std::int64_t seq = pending.record.seq;
   pending.produced_us = steady_us();
   Result<std::string> value = state.window->add(std::move(pending));
-  if (!value) return end_shard(self, "bug", "committer", value.error().context);
+  if (!value) {
+    too_large(self, pending.record, value.error().context);
+    return std::nullopt;
+  }
+  const std::size_t bytes = value->size();
   const auto me = caf::actor_cast<committer_actor>(self);
   environment.log->append(
       environment.topics.journal_of(state.window->committed().shard),
@@ -39,6 +58,7 @@ void append(Self self, PendingRecord pending) {
                          stored ? *stored : -1});
       });
   environment.failpoint("after_append");
+  return bytes;
 }
 
 void take_token(Self self, const TokenPtr& token) {
@@ -48,7 +68,7 @@ void take_token(Self self, const TokenPtr& token) {
     state.series = token->series;
     state.environment->metrics->set_series(token->facts.shard, state.series);
   }
-  CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty()};
+  CutDone done{token->facts.seq, is_empty(*token), token->next_due_ms, !token->events.empty(), 0};
   if (!done.dropped) {
     PendingRecord pending;
     pending.record = batch_of(state.window->speculative(), *token);
@@ -59,7 +79,9 @@ void take_token(Self self, const TokenPtr& token) {
       if (pending.oldest_signal_ms == 0) pending.oldest_signal_ms = signal.received_ms;
     }
     state.settings = token->settings;
-    append(self, std::move(pending));
+    const std::optional<std::size_t> bytes = append(self, std::move(pending));
+    if (!bytes) return;  // the shard begins again with less
+    done.record_bytes = static_cast<std::int64_t>(*bytes);
   }
   self->send(state.cutter, done);
 }

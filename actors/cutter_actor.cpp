@@ -42,6 +42,16 @@ void learn_record_cost(CutterState& state, double records, double work_us) {
   state.record_us += weight * (work_us / records - state.record_us);
 }
 
+// A burst of troubles says many times what it reads, and a cut must fit one record. Rises at once,
+// falls slowly; a cut of few bytes says little about it.
+void learn_growth(CutterState& state, std::int64_t record_bytes) {
+  constexpr std::size_t telling_bytes = 4096;
+  if (state.read_bytes < telling_bytes) return;
+  const double growth = static_cast<double>(record_bytes) / static_cast<double>(state.read_bytes);
+  constexpr double fall = 0.1;
+  state.growth = std::max(growth, state.growth + fall * (growth - state.growth));
+}
+
 CutLimits current_limits(const CutterState& state) {
   CutLimits limits = state.environment->cut_limits;
   const double affordable =
@@ -50,6 +60,11 @@ CutLimits current_limits(const CutterState& state) {
   constexpr std::size_t records_least = 20;
   limits.records_max = std::clamp<std::size_t>(static_cast<std::size_t>(affordable), records_least,
                                                limits.records_max);
+  constexpr double record_bytes_wanted = record_bytes_max / 2.0;
+  constexpr std::size_t bytes_least = std::size_t{16} * 1024;
+  limits.bytes_max =
+      std::clamp(static_cast<std::size_t>(record_bytes_wanted / std::max(state.growth, 0.1)),
+                 std::min(bytes_least, limits.bytes_max), limits.bytes_max);
   return CutPlanner::limits_for(state.chain, limits);
 }
 
@@ -119,8 +134,8 @@ void fetch(Self self) {
   if (state.fetching || state.supply || state.stopped) return;
   state.fetching = true;
   const CutLimits limits = current_limits(state);
-  const FetchInputs wanted{state.chain.shard, limits.records_max, limits.bytes_max,
-                           limits.controls_max};
+  const FetchInputs wanted{state.chain.shard, state.chain.epoch, limits.records_max,
+                           limits.bytes_max, limits.controls_max};
   self->request(state.bus, caf::infinite, wanted)
       .then(
           [self](SupplyPtr& supply) {
@@ -162,6 +177,13 @@ void begin_save(Self self) {
   self->send(state.first_stage, SavePtr(std::move(save)));
 }
 
+std::size_t bytes_of(const CutSupply& supply) {
+  std::size_t bytes = 0;
+  for (const RecordView& record : supply.signals.records) bytes += record.value.size();
+  for (const RecordView& record : supply.control.records) bytes += record.value.size();
+  return bytes;
+}
+
 // Null where an input breaks the decoder: the shard ends, and the next incarnation takes less at
 // once until that one input is found, as with a stage that fails.
 TokenPtr plan(Self self, CutSupply supply) {
@@ -173,6 +195,13 @@ TokenPtr plan(Self self, CutSupply supply) {
         scope;  // a broken invariant costs the shard a restart, not the process its life
     const CrashScope mark(state.chain.shard, token->cut, "decoder");
     state.planner->fill(*token, supply);
+    if (std::optional<CutSupply> rest = CutPlanner::split(*token->signals, supply)) {
+      state.supply = std::make_shared<CutSupply>(std::move(*rest));
+      supply.inputs = std::move(token->cut.inputs);
+      *token = CutPlanner::outline(state.chain, supply);
+      state.planner->fill(*token, supply);
+    }
+    state.read_bytes = bytes_of(supply);
     token->work_us = thread_cpu_us() - began_us;
     return token;
   } catch (const std::exception& failure) {
@@ -218,7 +247,9 @@ void cut_now(Self self) {
   state.last_token = token;
   state.busy = true;
   self->send(state.first_stage, token);
-  fetch(self);  // the next inputs come while these are decided on
+  // The next inputs come while these are decided on. Not under a guard: which kind may be taken
+  // then depends on how far this cut takes the chain.
+  if (state.chain.poison.records_max == 0) fetch(self);
 }
 
 void try_cut(Self self) {
@@ -226,19 +257,21 @@ void try_cut(Self self) {
   const bool held =
       !state.started || state.busy || state.saving || state.stopped || state.waiting_for_record;
   if (held) return;
-  if (state.draining) {
+  // What is saved does not know that settings have not reached the stages yet: the cut that takes
+  // them there comes before any save.
+  if (state.draining && !state.settings_changed) {
     if (state.in_flight == 0) begin_save(self);
     return;
   }
   const TimeMs now_ms = state.environment->now_ms();
-  if (!state.new_settings.empty()) {
+  if (!state.new_settings.empty() && !state.draining) {
     if (state.in_flight > 0) return;  // the last commit comes back here
     state.waiting_for_record = true;
     self->send(state.committer, NewSettings{std::move(state.new_settings.front())});
     state.new_settings.pop_front();
     return;
   }
-  if (state.snapshot) {
+  if (state.snapshot && !state.draining) {
     if (state.in_flight > 0) return;
     state.waiting_for_record = true;
     self->send(state.committer, std::move(state.snapshot));
@@ -246,7 +279,7 @@ void try_cut(Self self) {
     return;
   }
   const bool save_due = state.unsaved && now_ms - state.last_save_ms >= save_interval_ms(state);
-  if (save_due) {
+  if (save_due && !state.settings_changed) {
     if (state.in_flight > 0) return;
     return begin_save(self);
   }
@@ -272,6 +305,7 @@ void cut_done(Self self, const CutDone& done) {
   if (!done.dropped) {
     learn_record_cost(state, static_cast<double>(cut.records()),
                       static_cast<double>(state.last_token->work_us));
+    learn_growth(state, done.record_bytes);
     ++state.in_flight;
     ++state.chain.seq;
     state.chain.signals_next = cut.signals_end;

@@ -52,6 +52,9 @@ struct CutterState {
   std::int64_t heard_at_us = 0;
   // Work of one record, to cut by time and not by count.
   double record_us = 1.0;
+  // Bytes that a cut writes for each that it reads; of the last cut, what it read.
+  double growth = 1.0;
+  std::size_t read_bytes = 0;
 };
 
 struct CutterWiring {

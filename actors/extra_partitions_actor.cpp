@@ -5,6 +5,7 @@
 #include "base/check.hpp"
 #include "base/signature.hpp"
 #include "topics/control.hpp"
+#include "topics/dead_letter.hpp"
 #include "topics/routing.hpp"
 #include "topics/signal_encoder.hpp"
 
@@ -51,20 +52,13 @@ void add_forward(Self self, std::int32_t partition, Offset offset, std::int64_t 
 
 void add_dead_letters(Self self, std::int32_t partition, const RecordView& record,
                       const SignalBatch& batch) {
-  const Environment& environment = *self->state.environment;
-  for (const DecodeFailure& failure : batch.failures) {
+  const TopicNames& topics = self->state.environment->topics;
+  DeadLetterWriter letters;
+  for (const DecodeFailure& failure : told_failures(batch.failures)) {
     auto out = std::make_shared<RelayedRecord>();
-    out->where = {environment.topics.deadletter,
-                  static_cast<std::int32_t>(partition % environment.topics.partitions)};
-    out->record.key = std::string(record.key);
-    out->record.value = std::string(record.value);
-    out->record.headers = {{"reason", failure.reason},
-                           {"topic", environment.topics.signals},
-                           {"partition", std::to_string(partition)},
-                           {"offset", std::to_string(record.offset)}};
-    if (failure.line >= 0) {
-      out->record.headers.emplace_back("line", std::to_string(failure.line));
-    }
+    out->where = {topics.deadletter, static_cast<std::int32_t>(partition % topics.partitions)};
+    out->record = letters.write({topics.signals, partition}, record.offset, failure.line,
+                                failure.reason, &record);
     self->state.partitions.at(partition).forwards.push_back(std::move(out));
   }
 }
@@ -112,7 +106,8 @@ void read_on(Self self, std::int32_t partition) {
   ExtraPartition& extra = found->second;
   while (extra.forwards.size() < forwards_max) {
     RecordBatch batch;
-    const Result<void> polled = extra.reader->poll(batch, {.records_max = 100});
+    // One record may make a hundred letters.
+    const Result<void> polled = extra.reader->poll(batch, {.records_max = 10});
     if (!polled) {
       spdlog::warn("partition {} of the signals: {}", partition, polled.error().context);
       self->state.partitions.erase(found);

@@ -32,10 +32,12 @@ struct CutDone {
   bool dropped = false;  // nothing was decided: the seq is free again
   std::int64_t next_due_ms = 0;
   bool said_something = false;
+  std::int64_t record_bytes = 0;  // of its record in the journal
   static constexpr auto fields() {
     return std::tuple{field("seq", &CutDone::seq), field("dropped", &CutDone::dropped),
                       field("next_due_ms", &CutDone::next_due_ms),
-                      field("said_something", &CutDone::said_something)};
+                      field("said_something", &CutDone::said_something),
+                      field("record_bytes", &CutDone::record_bytes)};
   }
 };
 
@@ -54,11 +56,12 @@ struct CreditBack {
 struct FetchInputs {
   static constexpr const char* kName = "fetch_inputs";
   std::int64_t shard = 0;
+  std::int64_t epoch = 0;  // that the readers were opened for
   std::uint64_t records_max = 0;
   std::uint64_t bytes_max = 0;
   std::uint64_t controls_max = 0;
   static constexpr auto fields() {
-    return std::tuple{field("shard", &FetchInputs::shard),
+    return std::tuple{field("shard", &FetchInputs::shard), field("epoch", &FetchInputs::epoch),
                       field("records_max", &FetchInputs::records_max),
                       field("bytes_max", &FetchInputs::bytes_max),
                       field("controls_max", &FetchInputs::controls_max)};
@@ -150,14 +153,16 @@ struct ShardFault {
   }
 };
 
-// The readers of a shard are wanted at these offsets.
+// The readers of a shard are wanted at these offsets, by its owner of this epoch alone: one that
+// ends may still ask, and what it got the next would never see.
 struct OpenInputs {
   static constexpr const char* kName = "open_inputs";
   std::int64_t shard = 0;
+  std::int64_t epoch = 0;
   std::int64_t signals_next = 0;
   std::int64_t control_next = 0;
   static constexpr auto fields() {
-    return std::tuple{field("shard", &OpenInputs::shard),
+    return std::tuple{field("shard", &OpenInputs::shard), field("epoch", &OpenInputs::epoch),
                       field("signals_next", &OpenInputs::signals_next),
                       field("control_next", &OpenInputs::control_next)};
   }

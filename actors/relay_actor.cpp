@@ -52,13 +52,22 @@ void answered(Self self, const RelayedPtr& message, bool stored) {
   const auto open = relay.open.find(message->seq);
   if (--open->second == 0) relay.open.erase(open);
   tell_handed_on(self, message->shard);
-  if (!relay.open.empty()) return;
-  for (auto& [seq, promise] : relay.waiting) promise.deliver(Flush{message->shard, seq});
-  relay.waiting.clear();
+  std::erase_if(relay.waiting, [&](auto& waiting) {
+    auto& [seq, promise] = waiting;
+    if (!relay.has_handed_on(seq)) return false;
+    promise.deliver(Flush{message->shard, seq});
+    return true;
+  });
 }
 
 void send_out(Self self, const JournalRecord& of, const TopicPartition& where, NewRecord record,
               bool in_order = false) {
+  // No log takes it, however often it is tried.
+  if (const Result<void> fits = check_record(record); !fits) {
+    spdlog::error("shard {}: what record {} says to {} is not relayed: {}", of.shard, of.seq,
+                  where.topic, fits.error().context);
+    return;
+  }
   ShardRelay& relay = self->state.shards[of.shard];
   ++relay.open[of.seq];
   auto message = std::make_shared<RelayedRecord>(
@@ -69,30 +78,35 @@ void send_out(Self self, const JournalRecord& of, const TopicPartition& where, N
   if (queue.size() == 1) append(self, message);
 }
 
-// The original bytes of a record that could not be read, with where it stood.
-void send_dead_letter(Self self, const JournalRecord& of, const TopicPartition& stood,
-                      Offset offset, std::int64_t line, const std::string& reason) {
-  const Environment& environment = *self->state.environment;
-  NewRecord letter;
-  letter.headers = {{"reason", reason},
-                    {"topic", stood.topic},
-                    {"partition", std::to_string(stood.partition)},
-                    {"offset", std::to_string(offset)}};
-  if (line >= 0) letter.headers.emplace_back("line", std::to_string(line));
+const LetterSource& read_letter_source(RelayState& state, const TopicPartition& where,
+                                       Offset offset) {
+  LetterSource& source = state.letter_source;
+  if (source.where == where && source.offset == offset) return source;
+  source = {where, offset, {}, {}};
   const Result<void> read =
-      read_range(*environment.log, stood, {offset, offset + 1},
+      read_range(*state.environment->log, where, {offset, offset + 1},
                  [&](const RecordBatch& batch, const LogReader&) -> Result<void> {
                    for (const RecordView& record : batch.records) {
                      if (record.offset != offset) continue;
-                     letter.key = std::string(record.key);
-                     letter.value = std::string(record.value);
+                     source.batch.records = {record};
+                     source.batch.owners = batch.owners;
                    }
                    return {};
                  });
   // Expired meanwhile: the letter still says what was lost and where.
-  if (!read) letter.headers.emplace_back("missing", read.error().context);
-  send_out(self, of, {environment.topics.deadletter, environment.topics.partition_of(of.shard)},
-           std::move(letter));
+  if (!read) source.missing = read.error().context;
+  return source;
+}
+
+// The original bytes of a record that could not be read, with where it stood.
+void send_dead_letter(Self self, const JournalRecord& of, const TopicPartition& stood,
+                      Offset offset, std::int64_t line, const std::string& reason) {
+  RelayState& state = self->state;
+  const LetterSource& source = read_letter_source(state, stood, offset);
+  const RecordView* record = source.batch.records.empty() ? nullptr : source.batch.records.data();
+  const TopicNames& topics = state.environment->topics;
+  send_out(self, of, {topics.deadletter, topics.partition_of(of.shard)},
+           state.letters.write(stood, offset, line, reason, record, source.missing));
 }
 
 void send_to_shard(Self self, const JournalRecord& of, ShardMessage out) {
@@ -159,7 +173,7 @@ relay_actor::behavior_type relay(Self self, EnvironmentPtr environment,
       [self](const Flush& flush) -> caf::typed_response_promise<Flush> {
         auto promise = self->make_response_promise<Flush>();
         ShardRelay& relay = self->state.shards[flush.shard];
-        if (relay.open.empty()) return promise.deliver(flush);
+        if (relay.has_handed_on(flush.seq)) return promise.deliver(flush);
         relay.waiting.emplace_back(flush.seq, promise);
         return promise;
       },

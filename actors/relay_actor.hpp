@@ -4,6 +4,7 @@
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/shard_board.hpp"
+#include "topics/dead_letter.hpp"
 
 namespace selfheal {
 
@@ -16,6 +17,17 @@ struct ShardRelay {
   // last, so a later one must never arrive before an earlier one that has to be sent again.
   std::map<TopicPartition, std::deque<RelayedPtr>> in_order;
   std::vector<std::pair<std::int64_t, caf::typed_response_promise<Flush>>> waiting;
+
+  // Nothing up to `seq` is on its way any more.
+  bool has_handed_on(std::int64_t seq) const { return open.empty() || open.begin()->first > seq; }
+};
+
+// The record that was read last for a dead letter: each of its bad lines has one.
+struct LetterSource {
+  TopicPartition where;
+  Offset offset = -1;
+  RecordBatch batch;  // holds the record where it could be read
+  std::string missing;
 };
 
 struct RelayState {
@@ -23,6 +35,8 @@ struct RelayState {
   EnvironmentPtr environment;
   std::shared_ptr<ShardBoard> board;
   std::map<std::int64_t, ShardRelay> shards;
+  LetterSource letter_source;
+  DeadLetterWriter letters;
 };
 
 relay_actor::behavior_type relay(relay_actor::stateful_pointer<RelayState> self,

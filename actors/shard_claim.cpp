@@ -74,6 +74,15 @@ Result<void> append_next(const Environment& environment, JournalWalk& walk, Jour
 
 }  // namespace
 
+Result<void> check_partitions(const Environment& environment, const Chain& chain) {
+  if (chain.partitions == environment.topics.partitions) return {};
+  return Error{ErrorCode::refused, "the journal was begun with " +
+                                       std::to_string(chain.partitions) +
+                                       " partitions and topics.partitions says " +
+                                       std::to_string(environment.topics.partitions) +
+                                       ": set it back, or begin with another topics.prefix"};
+}
+
 Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std::int64_t shard,
                          const JournalWalk::Visit& visit) {
   if (!may_claim(walk.chain().settings, environment.journal_public_key)) {
@@ -89,14 +98,7 @@ Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std:
         append_and_read(environment, walk, claim_for(environment, walk, shard), visit);
     if (!mine) return mine.error();
     if (!*mine) continue;  // somebody else was first; the chain has moved on
-    if (walk.chain().partitions != environment.topics.partitions) {
-      return Error{ErrorCode::refused, "the journal was begun with " +
-                                           std::to_string(walk.chain().partitions) +
-                                           " partitions and topics.partitions says " +
-                                           std::to_string(environment.topics.partitions) +
-                                           ": set it back, or begin with another topics.prefix"};
-    }
-    return {};
+    return check_partitions(environment, walk.chain());
   }
   return Error{ErrorCode::fenced, "another owner claims this shard over and over"};
 }
@@ -168,15 +170,31 @@ Result<void> read_history(const Environment& environment, const Chain& until,
                  until.shard);
     return {};
   }
-  // The heads prove every record at once, which each signature would prove by itself.
-  JournalWalk walk(*environment.log, environment.topics, until.shard, environment.make_decoder(),
-                   {.fold = false, .signatures = Signatures::verified_before});
-  Result<void> read = walk.read_to(until.journal_next, visit);
-  if (!read) return read;
-  if (walk.chain().head != until.head) {
+  // The heads prove every record at once, which each signature would prove by itself. But a record
+  // that somebody else has slipped in, which every reader ignores for its signature, would be taken
+  // for one of the chain: nothing is shown before the heads agree.
+  const auto walk_to_head = [&](Signatures signatures,
+                                const JournalWalk::Visit& seen) -> Result<bool> {
+    JournalWalk walk(*environment.log, environment.topics, until.shard, environment.make_decoder(),
+                     {.fold = false, .signatures = signatures});
+    const Result<void> read = walk.read_to(until.journal_next, seen);
+    if (!read) return read.error();
+    return walk.chain().head == until.head;
+  };
+  const auto unseen = [](const WalkedRecord&) { return Result<void>(); };
+  Signatures signatures = Signatures::verified_before;
+  Result<bool> agrees = walk_to_head(signatures, unseen);
+  if (agrees && !*agrees) {
+    signatures = Signatures::verify;
+    agrees = walk_to_head(signatures, unseen);
+  }
+  if (!agrees) return agrees.error();
+  if (*agrees) agrees = walk_to_head(signatures, visit);
+  if (!agrees) return agrees.error();
+  if (!*agrees) {
     return Error{ErrorCode::corrupt,
                  "the state is not of this journal: their histories differ; "
-                 "start with an empty data_dir, and without the snapshot's topic"};
+                 "move the folder state in data_dir away, and start without the snapshots' topic"};
   }
   return {};
 }

@@ -31,6 +31,9 @@ Result<LoadedState> load_state(const Environment& environment, std::int64_t shar
 Result<void> read_history(const Environment& environment, const Chain& until,
                           const JournalWalk::Visit& visit);
 
+// refused: the journal was begun with another number of shards than this process has.
+Result<void> check_partitions(const Environment& environment, const Chain& chain);
+
 Result<void> claim_shard(const Environment& environment, JournalWalk& walk, std::int64_t shard,
                          const JournalWalk::Visit& visit);
 

@@ -225,7 +225,7 @@ Result<void> check_saved_position(Log& log, const TopicNames& topics, const Save
   const std::string place = "the journal of shard " + std::to_string(saved.chain.shard);
   const std::string remedy =
       "; if the topic was recreated or lost its tail on purpose, move the shard's state away "
-      "(an empty data_dir) and start again: the state is rebuilt from what the journal holds";
+      "(the folder state in data_dir) and start again: it is rebuilt from what the journal holds";
   if (range->end <= saved.last_offset) {
     return Error{ErrorCode::corrupt, place + " ends at " + std::to_string(range->end) +
                                          ", before offset " + std::to_string(saved.last_offset) +

@@ -6,6 +6,7 @@
 #include "actors/shard_claim.hpp"
 #include "actors/stage_actor.hpp"
 #include "decision/runner/runner.hpp"
+#include "decision/shard/fold_version.hpp"
 
 namespace selfheal {
 namespace {
@@ -103,7 +104,10 @@ Result<std::shared_ptr<JournalWalk>> restore(Self self) {
   const Result<LoadedState> loaded_state = load_state(environment, shard);
   if (!loaded_state) return loaded_state.error();
   const SavedShard* saved = &loaded_state->saved;
-  const Result<void> checked = check_saved_position(*environment.log, environment.topics, *saved);
+  // First, because another number of shards gives some of them another journal.
+  Result<void> checked;
+  if (saved->found) checked = check_partitions(environment, saved->chain);
+  if (checked) checked = check_saved_position(*environment.log, environment.topics, *saved);
   if (!checked) return checked.error();
   auto walk = std::make_shared<JournalWalk>(*environment.log, environment.topics, shard,
                                             environment.make_decoder());
@@ -204,7 +208,7 @@ void fall(Self self, const std::string& kind, const std::string& reason);
 
 void open_and_go(Self self, const std::shared_ptr<JournalWalk>& walk) {
   const Chain& chain = walk->chain();
-  const OpenInputs open{self->state.shard, chain.signals_next, chain.control_next};
+  const OpenInputs open{self->state.shard, chain.epoch, chain.signals_next, chain.control_next};
   self->request(self->state.shared.bus, caf::infinite, open)
       .then(
           [self, walk](const Opened& opened) {
@@ -218,6 +222,17 @@ void open_and_go(Self self, const std::shared_ptr<JournalWalk>& walk) {
           });
 }
 
+// A journal that lost its tail while this process was not reading has another history than it has
+// followed. A claim names no record before it: nobody would refuse it.
+Result<void> check_followed(const Environment& environment, const JournalWalk& walk) {
+  SavedShard followed;
+  followed.found = true;
+  followed.chain = walk.chain();
+  followed.last_offset = walk.last_offset();
+  followed.last_record_hash = walk.last_record_hash();
+  return check_saved_position(*environment.log, environment.topics, followed);
+}
+
 // Claims the shard that has been followed to the end of its journal as it was a moment ago.
 void take_over(Self self, const std::string& reason) {
   ShardSupervisorState& state = self->state;
@@ -229,7 +244,8 @@ void take_over(Self self, const std::string& reason) {
   state.epoch = walk->chain().epoch + 1;
   enter(self, "claiming");
   const JournalWalk::Visit visit = see_all(self, *walk);
-  Result<void> done = claim_shard(environment, *walk, state.shard, visit);
+  Result<void> done = check_followed(environment, *walk);
+  if (done) done = claim_shard(environment, *walk, state.shard, visit);
   state.epoch = walk->chain().epoch;
   const std::int64_t claimed_seq = walk->chain().seq;
   if (done) done = record_crash(environment, *walk, visit);
@@ -277,6 +293,13 @@ void follow_on(Self self) {
   if (state.phase != "standby" && state.journal->at_end()) enter(self, "standby");
 }
 
+// What a start from it would not know: that something learnt from signals is missing, or that
+// settings have not yet reached the stages.
+bool is_whole(const JournalWalk& walk) {
+  return !walk.has_lost_inputs() && !walk.settings_pending() &&
+         walk.chain().fold_version == fold_version;
+}
+
 // A standby keeps what it has followed, so that its own restart begins near the end. Only once the
 // owner has handed everything on: what is saved counts as handed on.
 void save_now_and_then(Self self) {
@@ -284,7 +307,7 @@ void save_now_and_then(Self self) {
   const TimeMs now_ms = state.environment->now_ms();
   const std::int64_t seq = state.walk->chain().seq;
   const bool due = now_ms - state.saved_ms >= standby_save_interval_ms && seq > state.saved_seq;
-  if (!due || !state.held.empty()) return;
+  if (!due || !state.held.empty() || !is_whole(*state.walk)) return;
   auto save = std::make_shared<SavePass>();
   save->changes = state.walk->changes();
   state.saved_ms = now_ms;
@@ -398,6 +421,17 @@ void fall(Self self, const std::string& kind, const std::string& reason) {
   self->send(self, Start{});
 }
 
+// A broken invariant in what was saved, or while deciding again, parks the shard and is said:
+// without this the actor would end, and nobody would know.
+template <class Work>
+void guarded(Self self, Work&& work) {
+  try {
+    work();
+  } catch (const std::exception& failure) {
+    fall(self, "corrupt", failure.what());
+  }
+}
+
 }  // namespace
 
 shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr environment,
@@ -413,9 +447,9 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
   });
   return {
       [self](const Start&) {
-        if (!self->state.stopping) begin(self);
+        if (!self->state.stopping) guarded(self, [self] { begin(self); });
       },
-      [self](const TakeShard& order) { take_when_followed(self, order); },
+      [self](const TakeShard& order) { guarded(self, [&] { take_when_followed(self, order); }); },
       [self](const GiveShardAway&) {
         ShardSupervisorState& state = self->state;
         if (!state.live || state.stopping || state.giving_away) return;
@@ -423,8 +457,8 @@ shard_supervisor_actor::behavior_type shard_supervisor(Self self, EnvironmentPtr
         enter(self, "draining");
         self->send(state.cutter, Stop{});
       },
-      [self](const Woken&) { follow_on(self); },
-      [self](const Tick& tick) { look_after_standby(self, tick); },
+      [self](const Woken&) { guarded(self, [self] { follow_on(self); }); },
+      [self](const Tick& tick) { guarded(self, [&] { look_after_standby(self, tick); }); },
       [self](const ShardFault& fault) {
         if (self->state.children.empty()) return;  // of an incarnation that has ended
         fall(self, fault.kind,

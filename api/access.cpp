@@ -17,6 +17,22 @@ std::string_view host_of(std::string_view host_and_port) {
   return host_and_port.substr(0, colon);
 }
 
+// Four numbers, the first of them 127: a name may begin like an address ("127.0.0.1.example").
+bool is_loopback_ipv4(std::string_view host) {
+  constexpr std::string_view digits = "0123456789";
+  if (!host.starts_with("127.")) return false;
+  int numbers = 0;
+  while (true) {
+    const std::string_view number = host.substr(0, host.find('.'));
+    const bool is_number = !number.empty() && number.size() <= 3 &&
+                           number.find_first_not_of(digits) == std::string_view::npos;
+    if (!is_number) return false;
+    ++numbers;
+    if (number.size() == host.size()) return numbers == 4;
+    host.remove_prefix(number.size() + 1);
+  }
+}
+
 ApiResponse needs_token() {
   ApiResponse response =
       problem(401, "TOKEN_REQUIRED", "send Authorization: Bearer TOKEN with the token of a key");
@@ -28,7 +44,7 @@ ApiResponse needs_token() {
 
 bool is_loopback(std::string_view host_and_port) {
   const std::string_view host = host_of(host_and_port);
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
+  return host == "localhost" || host == "::1" || is_loopback_ipv4(host);
 }
 
 std::optional<PublicKey> key_of_token(const std::string& keys_dir, const ApiRequest& request) {

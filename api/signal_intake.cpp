@@ -56,8 +56,8 @@ void take(const SignalBatch& batch, std::string_view piece, std::int64_t first_l
   for (const DecodeFailure& failure : batch.failures) {
     // A single line fails as a whole; it is a line all the same.
     const std::int64_t whole = framed ? 0 : first_line;
-    intake.refused.push_back(
-        {failure.line < 0 ? whole : first_line + failure.line, failure.reason});
+    refuse_line(intake.refused, intake.refused_more,
+                {failure.line < 0 ? whole : first_line + failure.line, failure.reason});
   }
 }
 
@@ -88,7 +88,8 @@ void settle(const std::shared_ptr<Storing>& storing, std::int64_t line,
     if (offset) {
       ++storing->stored.taken;
     } else {
-      storing->stored.refused.push_back({line, "not_stored: " + offset.error().context});
+      refuse_line(storing->stored.refused, storing->stored.refused_more,
+                  {line, "not_stored: " + offset.error().context});
       storing->stored.trouble = offset.error().context;
     }
     if (--storing->open > 0) return;
@@ -131,18 +132,26 @@ Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& de
   return intake;
 }
 
-Json intake_json(std::int64_t taken, const std::vector<RefusedLine>& refused) {
+void refuse_line(std::vector<RefusedLine>& listed, std::int64_t& more, RefusedLine line) {
+  if (listed.size() < refused_listed_max) return listed.push_back(std::move(line));
+  ++more;
+}
+
+Json intake_json(std::int64_t taken, const std::vector<RefusedLine>& refused, std::int64_t more) {
   Json list = Json::array();
   for (const RefusedLine& each : refused) {
     list.push_back(Json{{"line", each.line}, {"reason", each.reason}});
   }
-  return Json{{"taken", taken}, {"refused", std::move(list)}};
+  Json answer{{"taken", taken}, {"refused", std::move(list)}};
+  if (more > 0) answer["refused_more"] = more;
+  return answer;
 }
 
 void store_intake(Log& log, const std::string& topic, std::int32_t partitions, Intake intake,
                   std::function<void(Stored)> done) {
   auto storing = std::make_shared<Storing>();
   storing->stored.refused = std::move(intake.refused);
+  storing->stored.refused_more = intake.refused_more;
   storing->done = std::move(done);
   // One more than there are lines: the answer must not come before all were appended.
   storing->open = intake.taken.size() + 1;

@@ -18,6 +18,10 @@ struct RefusedLine {
   std::string reason;
 };
 
+// Lines that are listed with their reasons; more are only counted.
+constexpr std::size_t refused_listed_max = 1000;
+void refuse_line(std::vector<RefusedLine>& listed, std::int64_t& more, RefusedLine line);
+
 // A good line: its text as it came, and the service that it belongs to.
 struct TakenLine {
   std::int64_t line = 0;
@@ -29,6 +33,7 @@ struct Intake {
   std::vector<TakenLine> taken;
   Headers headers;  // of every record
   std::vector<RefusedLine> refused;
+  std::int64_t refused_more = 0;
 };
 
 // One JSON object, NDJSON of any length or one binary frame. `now_ms` is the time of signals
@@ -37,14 +42,15 @@ struct Intake {
 Intake read_intake(std::string_view body, TimeMs now_ms, const DecodeSignals& decode,
                    const std::string& event_time = {});
 
-// {"taken":n,"refused":[{"line","reason"}…]}
-Json intake_json(std::int64_t taken, const std::vector<RefusedLine>& refused);
+// {"taken":n,"refused":[{"line","reason"}…]}, with "refused_more":n where not all are listed.
+Json intake_json(std::int64_t taken, const std::vector<RefusedLine>& refused, std::int64_t more);
 
 // What became of appending them; lines that the log did not take are in `refused`.
 struct Stored {
   std::int64_t taken = 0;
   std::vector<RefusedLine> refused;  // those of the intake included
-  std::string trouble;               // of the log; empty where it took everything
+  std::int64_t refused_more = 0;
+  std::string trouble;  // of the log; empty where it took everything
 };
 
 // Appends each line to the shard of its service. `done` is called once, when the log has answered

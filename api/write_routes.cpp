@@ -27,7 +27,7 @@ void store(const ApiContext& context, Intake intake, Respond respond) {
   if (intake.taken.empty()) {
     ApiResponse response = problem(400, "NO_GOOD_LINE", "nothing in the body is a signal");
     Json body = Json::parse(response.body);
-    body.update(intake_json(0, intake.refused));
+    body.update(intake_json(0, intake.refused, intake.refused_more));
     response.body = dump(body) + "\n";
     return respond(std::move(response));
   }
@@ -40,7 +40,8 @@ void store(const ApiContext& context, Intake intake, Respond respond) {
                  if (stored.taken == 0) {
                    return respond(unavailable(context, "nothing was stored: " + stored.trouble));
                  }
-                 respond(json_response(intake_json(stored.taken, stored.refused), 202));
+                 const Json answer = intake_json(stored.taken, stored.refused, stored.refused_more);
+                 respond(json_response(answer, 202));
                });
 }
 
@@ -177,7 +178,7 @@ void alertmanager(const ApiContext& context, const ApiRequest& request, Respond 
     lines += dump(alert.is_object() ? signal_of_alert(alert) : alert) + "\n";
   }
   const Environment& environment = context.environment();
-  if (lines.empty()) return respond(json_response(intake_json(0, {}), 202));
+  if (lines.empty()) return respond(json_response(intake_json(0, {}, 0), 202));
   store(context, read_intake(lines, environment.now_ms(), environment.make_decoder()),
         std::move(respond));
 }

@@ -101,13 +101,17 @@ void print(const TopicAudit& audit, bool deep) {
     std::cout << "invariant " << violation.invariant << " broken at " << violation.place << ": "
               << violation.what << "\n";
   }
-  if (audit.first_bad().empty() && audit.report().violations().empty()) {
+  const bool saw_any = audit.counts().claims > 0;
+  if (saw_any && audit.first_bad().empty() && audit.report().violations().empty()) {
     std::cout << (deep ? "every chain is whole and signed, and every invariant holds\n"
                        : "every chain is whole and signed\n");
   }
 }
 
 Exit verify(const AuditOptions& options) {
+  if (!options.deep && (options.ended || !options.effects_file.empty())) {
+    return fail({ErrorCode::invalid, "--ended and --effects are questions of --deep: give it too"});
+  }
   const Result<JournalSource> source = options.file.empty()
                                            ? open_source(options.config, options.data_dir)
                                            : open_export(options.file);
@@ -134,12 +138,14 @@ Exit verify(const AuditOptions& options) {
   TopicAudit audit(*source, std::move(wanted));
   const Result<void> done = audit.run();
   if (!done) return fail(done.error());
-  const bool holds = audit.first_bad().empty() && audit.report().violations().empty();
+  const bool saw_any = audit.counts().claims > 0;
+  const bool holds = saw_any && audit.first_bad().empty() && audit.report().violations().empty();
   if (options.json) {
     print_line(to_json(audit, holds));
   } else {
     print(audit, options.deep);
   }
+  if (!saw_any) std::cerr << "no shard has been claimed here: there was nothing to verify\n";
   return holds ? Exit::done : Exit::did_not_hold;
 }
 

@@ -191,7 +191,7 @@ class HttpTarget : public Target {
   Result<Stored> send(std::string_view body) override {
     if (!framed_) return post(std::string(body), "application/x-ndjson");
     Intake intake = read_intake(body, wall_clock_ms(), decode_);
-    Stored all{.refused = std::move(intake.refused)};
+    Stored all{.refused = std::move(intake.refused), .refused_more = intake.refused_more};
     for (std::size_t begin = 0; begin < intake.taken.size(); begin += frame_signals_max) {
       SignalBatch batch;
       const std::size_t end = std::min(begin + frame_signals_max, intake.taken.size());
@@ -217,7 +217,8 @@ class HttpTarget : public Target {
       return Error{answer->status >= 500 ? ErrorCode::unavailable : ErrorCode::refused,
                    client_.address() + ": " + answer->problem()};
     }
-    Stored stored{.taken = json->value("taken", std::int64_t{0})};
+    Stored stored{.taken = json->value("taken", std::int64_t{0}),
+                  .refused_more = json->value("refused_more", std::int64_t{0})};
     for (const Json& each : json->value("refused", Json::array())) {
       stored.refused.push_back({each.value("line", std::int64_t{0}), each.value("reason", "")});
     }
@@ -260,8 +261,9 @@ class Sender {
     total_.taken += stored->taken;
     for (RefusedLine each : stored->refused) {
       if (each.line > 0) each.line += lines_;
-      total_.refused.push_back(std::move(each));
+      refuse_line(total_.refused, total_.refused_more, std::move(each));
     }
+    total_.refused_more += stored->refused_more;
     lines_ += std::count(portion.begin(), portion.end(), '\n');
     return {};
   }
@@ -363,7 +365,7 @@ Result<std::string> line_of(const EmitOptions& options, const Kind& kind) {
 Exit finish(const Sender& sender, const Result<void>& sent) {
   const Stored& total = sender.total();
   const bool nothing = total.taken == 0 && total.refused.empty();
-  if (sent || !nothing) print_line(intake_json(total.taken, total.refused));
+  if (sent || !nothing) print_line(intake_json(total.taken, total.refused, total.refused_more));
   if (!sent) return fail(sent.error());
   return total.taken == 0 && !total.refused.empty() ? Exit::did_not_hold : Exit::done;
 }

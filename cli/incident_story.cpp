@@ -50,7 +50,9 @@ std::string chosen(const Json& data) {
   std::string story = "chosen    " + text(data, "playbook") + ", risk " + text(data, "risk") +
                       ", impact " + text(data, "impact");
   const auto radius = data.find("blast_radius");
-  if (radius != data.end()) story += ", blast radius " + text(*radius, "count");
+  if (radius != data.end()) {
+    story += ", blast radius " + (flag(*radius, "known") ? text(*radius, "count") : "unknown");
+  }
   if (flag(data, "explored")) story += ", as an exploration";
   for (const Json& each : list(data, "candidates")) {
     story += indent + text(each, "playbook");
@@ -82,6 +84,8 @@ std::string judged(const Json& data) {
   std::string story = "checked   " + text(data, "verdict");
   const std::string by = text(data, "approved_by");
   if (!by.empty()) story += " by " + by;
+  const std::string mode = text(data, "mode");
+  if (text(data, "verdict") == "approved" && mode == "observe") story += ", only observed: no run";
   return story + behind_colon(text(data, "reason")) + checks(data, "checks");
 }
 
@@ -111,6 +115,16 @@ const std::map<std::string, Tell>& tellers() {
       {"verdict", judged},
       {"step_finished", step_done},
       {"outcome", ended},
+      {"incident_noted",
+       [](const Json& data) {
+         return std::string("noted     ") + text(data, "code") +
+                (flag(data, "now_present") ? ", which was predicted and has come" : "") +
+                behind_colon(text(data, "note"));
+       }},
+      {"probe_requested",
+       [](const Json& data) {
+         return "probed    condition " + text(data, "condition") + ", for " + text(data, "purpose");
+       }},
       {"approval_requested",
        [](const Json& data) {
          return "asked     a person" + behind_colon(text(data, "reason")) + ", until " +

@@ -1,5 +1,6 @@
 #include "cli/journal_source.hpp"
 
+#include <filesystem>
 #include <fstream>
 
 #include "storage/embedded_log.hpp"
@@ -60,6 +61,10 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
   } else {
     EmbeddedOptions embedded;
     embedded.folder = data_folders(config).bus;
+    if (!std::filesystem::is_directory(embedded.folder)) {
+      return Error{ErrorCode::invalid, "there is no bus in " + embedded.folder +
+                                           "; name the service's --config or its --data-dir"};
+    }
     embedded.clock = wall_clock_ms;
     embedded.read_only = true;
     Result<std::unique_ptr<EmbeddedLog>> log = EmbeddedLog::open(std::move(embedded));

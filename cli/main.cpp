@@ -42,6 +42,12 @@ int main(int argc, char** argv) {
       return Exit::done;
     };
   });
+  const std::string_view asked = argc > 1 ? argv[1] : "";
+  if (!asked.empty() && !asked.starts_with('-') &&
+      application.get_subcommand_no_throw(std::string(asked)) == nullptr) {
+    return static_cast<int>(fail({ErrorCode::invalid, "there is no command '" + std::string(asked) +
+                                                          "'; --help lists them"}));
+  }
   try {
     application.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {

@@ -80,10 +80,16 @@ Exit replay(const ReplayOptions& options) {
   const Result<TimeMs> to_ms = time_or(options.to, INT64_MAX);
   if (!from_ms) return fail(from_ms.error().within("--from"));
   if (!to_ms) return fail(to_ms.error().within("--to"));
+  if (*from_ms > *to_ms) return fail({ErrorCode::invalid, "--from is later than --to"});
   const Result<JournalSource> source = open_source(options.config, options.data_dir);
   if (!source) return fail(source.error());
   const Result<std::vector<OffsetRange>> journals = journal_ranges(*source);
   if (!journals) return fail(journals.error());
+  if (options.shard >= static_cast<std::int64_t>(journals->size())) {
+    return fail({ErrorCode::invalid, "--shard " + std::to_string(options.shard) +
+                                         ": the last one is " +
+                                         std::to_string(journals->size() - 1) + ", the fleet's"});
+  }
   const auto is_wanted = [&](std::size_t shard) {
     return options.shard < 0 || shard == static_cast<std::size_t>(options.shard);
   };

@@ -401,8 +401,10 @@ Result<void> TopicAudit::read_effects() {
 
 Result<void> TopicAudit::read_action_files() {
   if (options_.actions_folder.empty()) {
-    found_.report.leave_out(
-        6, "state and action files of a machine (give --data-dir of a stopped one)");
+    for (const int invariant : {4, 6}) {
+      found_.report.leave_out(
+          invariant, "state and action files of a machine (give --data-dir of a stopped one)");
+    }
     return {};
   }
   namespace fs = std::filesystem;

@@ -147,17 +147,26 @@ Result<void> EmbeddedLog::Core::load_topic(Topic& topic) {
     // Retention may have dropped every record; the end must not fall back then.
     partition.end = partition.begin;
     last->SeekForPrev(format::record_key(topic.id, index, INT64_MAX));
-    if (last->Valid()) {
-      const auto offset = format::offset_of(view(last->key()), topic.id, index);
+    // Asked after each seek, which forgets it: an end that cannot be read is no beginning, from
+    // which the records would be written over.
+    if (!last->status().ok()) {
+      return storage_error(last->status(), "reading ends", options.folder);
+    }
+    const auto offset = last->Valid() ? format::offset_of(view(last->key()), topic.id, index)
+                                      : std::optional<Offset>();
+    if (offset) {
       const auto record = format::decode_record(view(last->value()));
-      if (offset && record) {
-        partition.end = std::max(partition.begin, *offset + 1);
-        partition.last_append_ms = record->append_time_ms;
+      if (!record) {
+        return Error{ErrorCode::corrupt, "the last record of " + topic.spec.name + "/" +
+                                             std::to_string(index) + " in " + options.folder +
+                                             " is damaged: bring back a copy of the folder, or "
+                                             "begin with another data_dir"};
       }
+      partition.end = std::max(partition.begin, *offset + 1);
+      partition.last_append_ms = record->append_time_ms;
     }
     partition.writing_end = partition.end;
   }
-  if (!last->status().ok()) return storage_error(last->status(), "reading ends", options.folder);
   return {};
 }
 

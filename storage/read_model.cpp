@@ -124,6 +124,10 @@ void ReadModel::apply_to_incident(TimeMs at_ms, const Event& event, const std::s
       incident["opened_ms"] = at_ms;
       incident["time"] = format_rfc3339(at_ms);
     }
+    if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
+      incident["playbook"] = proposal->playbook;
+      incident["proposal_id"] = proposal->proposal_id;
+    }
     if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
       incident["outcome"] = outcome->result;
       incident["playbook"] = outcome->playbook;
@@ -152,7 +156,21 @@ void ReadModel::apply_event(const JournalRecord& record, const Event& event,
     const char* state = verdict->verdict == "approved"
                             ? "approved"
                             : (verdict->verdict == "denied" ? "denied" : "held");
-    change_proposal(verdict->proposal_id, state, at_ms, [&](Json& row) { merge(row, *verdict); });
+    change_proposal(verdict->proposal_id, state, at_ms, [&](Json& row) {
+      merge(row, *verdict);
+      // The policy has asked a person, or refused: it has approved nothing.
+      const bool by_nobody = verdict->verdict != "approved" && verdict->approved_by == "policy";
+      if (by_nobody) row["approved_by"] = "";
+    });
+  } else if (std::holds_alternative<IncidentClosed>(event.body)) {
+    // Nobody can answer any more what it proposed.
+    const std::optional<Json> incident = incidents_.find(event.incident_id);
+    const std::string id = incident ? incident->value("proposal_id", "") : "";
+    const std::optional<Json> proposal = id.empty() ? std::nullopt : proposals_.find(id);
+    if (proposal && proposal->value("state", "") == "held") {
+      change_proposal(id, "denied", at_ms,
+                      [](Json& row) { row["reason"] = "its incident has closed"; });
+    }
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     const std::string id = learned->service + "/" + learned->code + "/" + learned->playbook;
     learned_.change(id, [&](Json& row) { merge(row, *learned); });

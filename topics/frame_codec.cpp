@@ -2,75 +2,23 @@
 
 #include <simdjson.h>
 
-#include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
-#include <unordered_map>
 #include <vector>
 
 #include "topics/eight_bytes.hpp"
+#include "topics/frame_layout.hpp"
 #include "topics/reserve.hpp"
 #include "topics/signal_check.hpp"
 
 namespace selfheal {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "numbers are copied as they lie");
-
-// Bits of a row's first byte above its type.
-constexpr std::uint8_t type_mask = 0x07;
-constexpr std::uint8_t has_resource = 0x08;
-constexpr std::uint8_t has_sentinel = 0x10;
-constexpr std::uint8_t has_id = 0x20;
-constexpr std::uint8_t has_labels = 0x40;
-constexpr std::uint8_t unused_bits = 0x80;
-
-// The order of detail fields is their number on the wire: only ever add at the end.
-constexpr std::array text_fields = {
-    &SignalDetail::code,   &SignalDetail::message,     &SignalDetail::severity,
-    &SignalDetail::worker, &SignalDetail::worker_type, &SignalDetail::task_id,
-    &SignalDetail::status, &SignalDetail::alertname,   &SignalDetail::fingerprint,
-    &SignalDetail::impact, &SignalDetail::evidence};
-constexpr std::array number_fields = {&SignalDetail::confidence, &SignalDetail::likelihood,
-                                      &SignalDetail::lead_time_seconds, &SignalDetail::health_score,
-                                      &SignalDetail::progress};
-constexpr std::size_t labels_field = text_fields.size();
-constexpr std::size_t playbooks_field = labels_field + 1;
-constexpr std::size_t first_number_field = playbooks_field + 1;
-constexpr std::size_t field_count = first_number_field + number_fields.size();
-
-std::uint64_t zigzag(std::int64_t value) {
-  return static_cast<std::uint64_t>(value) << 1 ^ static_cast<std::uint64_t>(value >> 63);
-}
+using namespace frame_layout;
 
 std::int64_t unzigzag(std::uint64_t value) {
   return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
 }
-
-class FrameWriter {
- public:
-  void byte(std::uint8_t value) { out += static_cast<char>(value); }
-
-  template <class Number>
-  void fixed(Number value) {
-    std::array<char, sizeof value> bytes{};
-    std::memcpy(bytes.data(), &value, sizeof value);
-    out.append(bytes.data(), bytes.size());
-  }
-
-  void varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) byte(static_cast<std::uint8_t>(value | 0x80));
-    byte(static_cast<std::uint8_t>(value));
-  }
-
-  void text(std::string_view value) {
-    varint(value.size());
-    out += value;
-  }
-
-  std::string out;
-};
 
 // Reads within bounds; after the first failure everything reads as zero and `broken` stays.
 class FrameReader {
@@ -143,78 +91,6 @@ bool is_utf8(std::string_view text) {
     if ((any & eight_bytes::tops) == 0) return true;
   }
   return simdjson::validate_utf8(text.data(), text.size());
-}
-
-// Strings in order of first use.
-class Dictionary {
- public:
-  std::uint64_t number(std::string_view text) {
-    const auto [found, added] = numbers_.emplace(text, texts.size());
-    if (added) texts.push_back(text);
-    return found->second;
-  }
-
-  std::vector<std::string_view> texts;
-
- private:
-  std::unordered_map<std::string_view, std::uint64_t> numbers_;
-};
-
-void write_detail(const SignalDetail& detail, FrameWriter& out) {
-  const SignalDetail absent;
-  std::uint64_t present = 0;
-  const auto mark = [&](std::size_t field, bool there) {
-    present |= static_cast<std::uint64_t>(there) << field;
-  };
-  for (std::size_t i = 0; i < text_fields.size(); ++i) mark(i, !(detail.*text_fields[i]).empty());
-  mark(labels_field, !detail.labels.empty());
-  mark(playbooks_field, !detail.suggested_playbooks.empty());
-  for (std::size_t i = 0; i < number_fields.size(); ++i) {
-    mark(first_number_field + i, detail.*number_fields[i] != absent.*number_fields[i]);
-  }
-  out.varint(present);
-  for (const auto field : text_fields) {
-    if (!(detail.*field).empty()) out.text(detail.*field);
-  }
-  if (!detail.labels.empty()) {
-    out.varint(detail.labels.size());
-    for (const auto& [key, value] : detail.labels) {
-      out.text(key);
-      out.text(value);
-    }
-  }
-  if (!detail.suggested_playbooks.empty()) {
-    out.varint(detail.suggested_playbooks.size());
-    for (const std::string& each : detail.suggested_playbooks) out.text(each);
-  }
-  for (const auto field : number_fields) {
-    if (detail.*field != absent.*field) out.fixed(detail.*field);
-  }
-}
-
-void write_row(const Signal& signal, TimeMs base_ms, Dictionary& words, FrameWriter& out) {
-  const bool metric = signal.type == SignalType::metric;
-  const bool resource = !signal.resource_kind.empty() || !signal.resource_id.empty();
-  std::uint8_t head = static_cast<std::uint8_t>(signal.type);
-  if (resource) head |= has_resource;
-  if (!signal.sentinel.empty()) head |= has_sentinel;
-  if (!signal.id.empty()) head |= has_id;
-  if (metric && !signal.labels.empty()) head |= has_labels;
-  out.byte(head);
-  out.varint(words.number(signal.service));
-  out.varint(zigzag(signal.time_ms - base_ms));
-  if (metric) {
-    out.varint(words.number(signal.metric));
-    out.fixed(signal.value);
-  }
-  if ((head & has_labels) != 0) out.varint(words.number(signal.labels));
-  if (resource) {
-    out.varint(words.number(signal.resource_kind));
-    out.varint(words.number(signal.resource_id));
-  }
-  if (!signal.sentinel.empty()) out.varint(words.number(signal.sentinel));
-  if (!signal.id.empty()) out.text(signal.id);
-  if (!metric) write_detail(*signal.detail, out);
 }
 
 // A word of the frame and what is known about it.
@@ -423,30 +299,6 @@ class FrameDecoder {
 };
 
 }  // namespace
-
-Result<std::string> encode_frame(std::span<const Signal> signals) {
-  if (signals.size() > signal_limits::signals_max) {
-    return Error{ErrorCode::exhausted, "a frame holds at most 10000 signals"};
-  }
-  // The rows first: they make the word list that stands before them.
-  const TimeMs base_ms = signals.empty() ? 0 : signals.front().time_ms;
-  Dictionary words;
-  FrameWriter rows;
-  for (const Signal& signal : signals) write_row(signal, base_ms, words, rows);
-  FrameWriter frame;
-  frame.byte(static_cast<std::uint8_t>(frame_magic));
-  frame.byte(frame_version);
-  frame.fixed(static_cast<std::uint16_t>(signals.size()));
-  frame.varint(words.texts.size());
-  for (const std::string_view text : words.texts) frame.text(text);
-  frame.fixed(base_ms);
-  frame.out += rows.out;
-  if (frame.out.size() > record_bytes_max) {
-    return Error{ErrorCode::exhausted, "a frame of " + std::to_string(frame.out.size()) +
-                                           " bytes is longer than a record may be"};
-  }
-  return std::move(frame.out);
-}
 
 void decode_frame(const RecordView& record, SignalBatch& batch) {
   FrameDecoder(record, batch).decode();

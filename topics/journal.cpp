@@ -15,9 +15,12 @@ void guard_after_failure(Chain& chain, const Cut& cut) {
   // A cut without records failed by its timers or embedded inputs: no record is to blame.
   if (cut.records() == 0) return;
   PoisonGuard& guard = chain.poison;
-  const bool single = cut.records() == 1;
-  guard.single_failures = single ? guard.single_failures + 1 : 0;
-  guard.records_max = std::max<std::int64_t>(1, cut.records() / 2);
+  // A cut's offsets may have gaps (expired records, marks of transactions): it holds no more
+  // records than it was allowed.
+  const std::int64_t records =
+      guard.records_max > 0 ? std::min(cut.records(), guard.records_max) : cut.records();
+  guard.single_failures = records == 1 ? guard.single_failures + 1 : 0;
+  guard.records_max = std::max<std::int64_t>(1, records / 2);
   guard.signals_until = std::max(guard.signals_until, cut.signals_end);
   guard.control_until = std::max(guard.control_until, cut.control_end);
 }
@@ -121,6 +124,31 @@ struct SettingsKeys {
   static constexpr auto fields() { return std::tuple{field("keys", &SettingsKeys::keys)}; }
 };
 
+// None where no settings are in force yet.
+std::vector<SettingsKey> keys_of(std::string_view settings) {
+  if (settings.empty()) return {};
+  std::vector<SettingsKey> keys;
+  if (JsonReader in(settings); in.find_member("keys") && read_json(in, keys)) return keys;
+  Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
+  return named ? std::move(named->keys) : std::vector<SettingsKey>();
+}
+
+// Signed by the shard's owner, or by a key that may claim it. Where the settings name no keys any
+// process may, and what it writes cannot be told from a stranger's.
+bool is_of_cluster(const Chain& chain, const SignedBody& parts) {
+  const auto signed_by = [&](const std::string& key) {
+    return verify(key, parts.body, parts.signature);
+  };
+  if (chain.epoch > 0 && signed_by(chain.public_key)) return true;
+  bool names_any = false;
+  for (const SettingsKey& key : keys_of(chain.settings)) {
+    if (key.role != "shard") continue;
+    if (signed_by(key.public_key)) return true;
+    names_any = true;
+  }
+  return !names_any;
+}
+
 }  // namespace
 
 const char* to_string(Acceptance acceptance) {
@@ -132,15 +160,8 @@ const char* to_string(Acceptance acceptance) {
 }
 
 bool may_claim(std::string_view settings, std::string_view public_key) {
-  if (settings.empty()) return true;  // none are in force yet
-  std::vector<SettingsKey> keys;
-  if (JsonReader in(settings); !in.find_member("keys") || !read_json(in, keys)) {
-    Result<SettingsKeys> named = from_json_text<SettingsKeys>(settings);
-    if (!named) return true;
-    keys = std::move(named->keys);
-  }
   bool names_any = false;
-  for (const SettingsKey& key : keys) {
+  for (const SettingsKey& key : keys_of(settings)) {
     if (key.role != "shard") continue;
     if (key.public_key == public_key) return true;
     names_any = true;
@@ -167,7 +188,10 @@ Acceptance accept(Chain& chain, const RecordView& read, JournalRecord& record,
     return of_owner ? Acceptance::newer_version : Acceptance::unreadable;
   }
   record = std::move(*decoded);
-  if (record.version > journal_version) return Acceptance::newer_version;
+  if (record.version > journal_version) {
+    const bool of_cluster = is_of_cluster(chain, *parts);
+    return of_cluster ? Acceptance::newer_version : Acceptance::unreadable;
+  }
   if (chain.epoch > 0 && record.shard != chain.shard) return Acceptance::other_shard;
   const Acceptance placed = place(chain, record, read.append_time_ms);
   if (placed != Acceptance::accepted) return placed;

@@ -209,7 +209,8 @@ class Scan {
   // Goes past them. An object ends with its bracket, so this one is no longer than the known one.
   bool has_known_labels() {
     const std::size_t size = known_labels_.size();
-    if (size == 0 || static_cast<std::size_t>(end_ - at_) < size) return false;
+    // Blanks in front of them may lie behind the end, in the padding.
+    if (size == 0 || at_ >= end_ || static_cast<std::size_t>(end_ - at_) < size) return false;
     if (std::memcmp(at_, known_labels_.data(), size) != 0) return false;
     at_ += size;
     return true;

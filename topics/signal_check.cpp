@@ -80,10 +80,15 @@ std::string check_names(const SignalDetail& detail) {
         Named{detail.alertname, "alertname"}, Named{detail.fingerprint, "fingerprint"}}) {
     if (std::string wrong = check_name(text, name); !wrong.empty()) return wrong;
   }
+  std::size_t labels_bytes = 0;
   for (const auto& [key, value] : detail.labels) {
     if (std::string wrong = check_required_name(key, "a label's key"); !wrong.empty()) {
       return wrong;
     }
+    labels_bytes += key.size() + value.size();
+  }
+  if (labels_bytes > detail_labels_bytes_max) {
+    return refuse("too_long", "labels", "are longer than 64 KiB together");
   }
   if (detail.labels.size() > labels_max) return refuse("too_many", "labels", "are more than 64");
   if (detail.suggested_playbooks.size() > playbooks_max) {

@@ -17,6 +17,7 @@ constexpr std::size_t name_bytes_max = 256;   // service, metric, label keys, id
 constexpr std::size_t text_bytes_max = 4096;  // every other text is cut to this, at a character
 constexpr std::size_t labels_max = 64;
 constexpr std::size_t labels_bytes_max = 4096;  // of a metric, canonical; more is refused
+constexpr std::size_t detail_labels_bytes_max = std::size_t{64} * 1024;  // of other signals
 constexpr std::size_t playbooks_max = 64;
 constexpr std::size_t signals_max = 10'000;      // lines or rows of one record
 constexpr TimeMs time_ms_min = 946'684'800'000;  // 2000-01-01

@@ -1,6 +1,7 @@
 #include "decision/approver/approver.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "base/signature.hpp"
 #include "decision/runner/runner.hpp"
@@ -263,6 +264,13 @@ void Approver::check_autonomy(const Token& token, const Proposal& proposal,
   add(verdict, "input_path", suspected == nullptr,
       suspected == nullptr ? "trusted" : suspected->reason, "trusted");
   add(verdict, "tier", service != nullptr && tier != "critical", tier, "not critical");
+  // Names that this version does not know allow nothing.
+  constexpr std::array<std::string_view, 3> acting = {"low_risk", "moderate_risk", "full"};
+  const std::string profile = service == nullptr ? "unknown" : service->profile;
+  add(verdict, "profile", std::ranges::find(acting, profile) != acting.end(), profile,
+      "low_risk, moderate_risk or full");
+  const bool elevated = playbook != nullptr && playbook->requires_elevation;
+  add(verdict, "elevation", !elevated, truth(elevated), "false");
   // A service without history is trusted neither more nor less than any other.
   add(verdict, "trust", true, "neutral", "not low");
   add(verdict, "success_belief", proposal.unattended, number(proposal.mean),

@@ -43,7 +43,9 @@ void RunAudit::take_event(const JournalRecord& record, std::size_t k, const Even
   if (const auto* opened = std::get_if<IncidentOpened>(&event.body)) {
     open_incidents_[opened->incident_id] = place;
   } else if (const auto* escalated = std::get_if<Escalated>(&event.body)) {
-    escalated_.insert(escalated->incident_id);
+    reached_people_.insert(escalated->incident_id);
+  } else if (const auto* asked = std::get_if<ApprovalRequested>(&event.body)) {
+    reached_people_.insert(asked->incident_id);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     if (open_incidents_.erase(closed->incident_id) == 0) {
       violate(10, place, closed->incident_id + " is closed without being open");
@@ -125,7 +127,7 @@ void RunAudit::finish(bool expect_everything_ended) {
     if (!run.ended) violate(9, run.place, action_id + " never ends");
   }
   for (const auto& [incident_id, place] : open_incidents_) {
-    if (!escalated_.contains(incident_id)) {
+    if (!reached_people_.contains(incident_id)) {
       violate(10, place, incident_id + " neither ends nor reaches a person");
     }
   }

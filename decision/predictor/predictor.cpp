@@ -7,13 +7,12 @@
 namespace selfheal {
 namespace {
 
+// The others are scored in the next cut: they are due by then.
+constexpr std::size_t scored_per_cut_max = 500;
+
 // One row an id, until fold version 4.
 constexpr std::string_view outdated_prefix = "predictor/seen/";
 constexpr std::size_t active_rows_max = 20000;
-// Diagnoses that rules may raise in one cut, so that a batch stays within a record. A rule that was
-// kept waiting speaks at the series' next value.
-constexpr std::size_t said_per_cut_max = 200;
-
 std::string trouble_key(const std::string& service, const std::string& resource_id,
                         const std::string& code) {
   return service + "\n" + resource_id + "\n" + code;
@@ -294,7 +293,6 @@ bool Predictor::seen_before(const Signal& signal) {
 
 bool Predictor::may_say(const Token& token, const std::string& service,
                         const std::string& resource_id, const std::string& code) const {
-  if (token.events.size() >= said_per_cut_max) return false;
   const ActiveTrouble* said = active_.find(trouble_key(service, resource_id, code));
   if (said == nullptr) return true;
   // It is known. Where no incident is open for it any more, it is said again after a while.
@@ -369,6 +367,7 @@ void Predictor::score(Token& token) {
   std::vector<OpenPrediction> ended;
   for (const auto& [key, row] : predictions_.rows()) {
     if (!row.score.empty() || row.deadline_ms <= token.cut.tick_ms) ended.push_back(row);
+    if (ended.size() == scored_per_cut_max) break;
   }
   for (const OpenPrediction& prediction : ended) {
     const RuleBelief* known = beliefs_.find(prediction.code + "\n" + prediction.source);

@@ -211,7 +211,7 @@ class Predictor : public Stage {
   DetectorSettings latency_;
   std::vector<std::uint8_t> is_watched_;  // by service number
   std::vector<std::string> to_publish_;   // services whose latest values the stages need
-  std::map<std::int32_t, std::pair<std::string, std::int64_t>> outgoing_;  // shard -> lines, count
+  std::map<std::int32_t, std::vector<Signal>> outgoing_;  // of this cut, by shard
 };
 
 }  // namespace selfheal

@@ -7,6 +7,9 @@
 #include "base/check.hpp"
 #include "decision/predictor/likelihood.hpp"
 #include "decision/predictor/predictor.hpp"
+#include "topics/dead_letter.hpp"
+#include "topics/forward_body.hpp"
+#include "topics/signal_check.hpp"
 #include "topics/signal_encoder.hpp"
 
 namespace selfheal {
@@ -27,6 +30,31 @@ bool is_beyond(const ForwardMark& mark, const ControlMessage& message) {
   const bool timed = mark.tick_ms > 0 && message.time_ms > 0;
   return std::tuple(timed ? message.time_ms : 0, message.source_seq, message.source_k) >
          std::tuple(timed ? mark.tick_ms : 0, mark.seq, mark.k);
+}
+
+// A cut that has said so much already lets rules wait: they speak at their series' next value. What
+// comes once (a failure, an alert, an edge) is never kept waiting.
+constexpr std::size_t events_for_rules_max = 200;
+// And notes no more anomalies.
+constexpr std::size_t events_for_anomalies_max = 500;
+
+// Of a cut's forwards as lines. In the text of its record they are at most twice that, and half of
+// the record is left for what else the cut says.
+constexpr std::size_t forward_lines_bytes_max = std::size_t{256} * 1024;
+
+std::vector<Forwarded> framed_forwards(
+    const std::map<std::int32_t, std::vector<Signal>>& outgoing) {
+  std::vector<Forwarded> forwards;
+  for (const auto& [shard, signals] : outgoing) {
+    for (std::size_t begin = 0; begin < signals.size(); begin += signal_limits::signals_max) {
+      const std::size_t count = std::min(signals.size() - begin, signal_limits::signals_max);
+      Result<std::string> body = framed_forward(std::span(signals).subspan(begin, count));
+      // Longer than a record may be: so is the cut, which is then decided in smaller ones.
+      CHECK(body, body.error().context);
+      forwards.push_back({shard, static_cast<std::int64_t>(count), std::move(*body)});
+    }
+  }
+  return forwards;
 }
 
 double mean_of(const RuleBelief& belief) {
@@ -91,9 +119,7 @@ void Predictor::take_metrics(Token& token, const SignalBatch& batch, std::size_t
       const std::int32_t shard = token.shard_of_service(signal.service);
       if (shard != token.facts.shard) {
         if (!may_forward) continue;  // a forward that was sent wrong is not sent on for ever
-        auto& [lines, count] = outgoing_[shard];
-        lines += signal_to_json(signal) + "\n";
-        ++count;
+        outgoing_[shard].push_back(signal);
         continue;
       }
     }
@@ -164,6 +190,7 @@ void Predictor::apply_rules(Token& token, const Signal& signal, SeriesNumber ser
     const Crossing* known = crossings_.find(key);
     if (known == nullptr) known = &crossings_.put(key, {signal.time_ms});
     if (signal.time_ms - known->since_ms < rule.hold.ms) continue;
+    if (token.events.size() >= events_for_rules_max) continue;
     if (!may_say(token, std::string(signal.service), resource, rule.code)) continue;
     Diagnosis diagnosis{.code = rule.code, .confidence = rule.confidence, .origin = "rule"};
     if (!resource.empty()) {
@@ -228,6 +255,8 @@ void Predictor::apply_rise(Token& token, const Signal& signal, SeriesNumber seri
 // A single odd series is recorded and scored, and never acted on by itself.
 void Predictor::note_anomaly(Token& token, const Signal& signal, const Observation& seen) {
   static const std::string code = "degradation";
+  // Where everything is odd at once, the rest is still odd in the next cut.
+  if (token.events.size() >= events_for_anomalies_max) return;
   const std::string key = std::string(signal.service) + "\n" + code + "\nanomaly";
   if (predictions_.find(key) != nullptr) return;
   Prediction prediction{.code = code, .metric = std::string(signal.metric), .source = "anomaly"};
@@ -315,15 +344,29 @@ void Predictor::take_prediction(Token& token, const Signal& signal) {
 }
 
 void Predictor::send_forwards(Token& token) {
-  for (auto& [shard, outgoing] : outgoing_) {
-    emit(token, {"", "", "signals:" + std::to_string(token.cut.signals_begin),
-                 Forwarded{shard, outgoing.second, std::move(outgoing.first)}});
+  std::vector<Forwarded> forwards;
+  std::size_t bytes = 0;
+  for (const auto& [shard, signals] : outgoing_) {
+    Forwarded forward{shard, static_cast<std::int64_t>(signals.size()), {}};
+    for (const Signal& signal : signals) {
+      forward.body += signal_to_json(signal);
+      forward.body += '\n';
+      if (bytes + forward.body.size() > forward_lines_bytes_max) break;
+    }
+    bytes += forward.body.size();
+    if (bytes > forward_lines_bytes_max) break;
+    forwards.push_back(std::move(forward));
+  }
+  if (bytes > forward_lines_bytes_max) forwards = framed_forwards(outgoing_);
+  for (Forwarded& forward : forwards) {
+    emit(token, {"", "", "signals:" + std::to_string(token.cut.signals_begin), std::move(forward)});
   }
   outgoing_.clear();
 }
 
 void Predictor::send_dead_letters(Token& token, const SignalBatch& batch) {
-  for (const DecodeFailure& failure : batch.failures) {
+  if (batch.failures.empty()) return;
+  for (const DecodeFailure& failure : told_failures(batch.failures)) {
     emit(token, {"", "", "signals:" + std::to_string(failure.offset),
                  DeadLettered{"signals", token.facts.shard, failure.offset, failure.line,
                               failure.reason}});

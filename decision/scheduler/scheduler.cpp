@@ -18,6 +18,9 @@ constexpr DurationMs quiet_ms_max = one_hour_ms;
 // Incidents moved in one cut: a proposal with its verdict takes some 6 KB of the batch.
 constexpr std::size_t moves_per_cut_max = 40;
 
+// Of one incident: senders choose their codes freely.
+constexpr std::size_t codes_max = 32;
+
 std::string subject_key(const std::string& service, const std::string& resource_id) {
   return service + "\n" + resource_id;
 }
@@ -133,7 +136,16 @@ void Scheduler::on_noted(const IncidentNoted& noted, const EventPlace& place) {
   IncidentRow* row = incidents_.edit(noted.incident_id);
   if (row == nullptr) return;
   row->last_evidence_ms = place.tick_ms;
-  if (!contains(row->codes, noted.code)) row->codes.push_back(noted.code);
+  const bool is_new = !contains(row->codes, noted.code);
+  // Nothing more is done about what it was settled for. This is something else, and is answered
+  // first: whoever was asked or told before knew nothing of it.
+  const bool reopens = is_new && row->phase == "settled" && row->doubtful_action.empty();
+  if (is_new) row->codes.insert(reopens ? row->codes.begin() : row->codes.end(), noted.code);
+  if (reopens) {
+    row->phase = "open";
+    row->settled_by.clear();
+    row->due_ms = place.tick_ms;
+  }
   if (!noted.now_present) return;
   row->proactive = false;
   row->lead_deadline_ms = 0;
@@ -333,7 +345,8 @@ void Scheduler::take_trouble(Token& token, const Trouble& trouble) {
     const IncidentRow& row = *incidents_.find(*id);
     const bool turns_real = row.proactive && !trouble.proactive;
     // Repeating what is known would flood the journal while nothing new is learnt.
-    if (contains(row.codes, trouble.code) && !turns_real) return;
+    const bool is_known = contains(row.codes, trouble.code);
+    if (!turns_real && (is_known || row.codes.size() >= codes_max)) return;
     IncidentNoted noted{.incident_id = *id,
                         .code = trouble.code,
                         .service = trouble.service,

@@ -4,6 +4,7 @@
 
 #include "base/check.hpp"
 #include "decision/shard/shard_fold.hpp"
+#include "topics/forward_body.hpp"
 
 namespace selfheal {
 namespace {
@@ -19,6 +20,24 @@ std::uint64_t digest_batch(const RecordBatch& batch, std::uint64_t digest) {
     if (!record.event_time.empty()) digest = hash64(record.event_time, digest);
   }
   return digest;
+}
+
+// Each may become a diagnosis and an incident, with some kilobytes to both.
+constexpr std::size_t troubles_max = 200;
+
+bool may_be_trouble(const Signal& signal) {
+  switch (signal.type) {
+    case SignalType::failure:
+    case SignalType::degradation:
+    case SignalType::alert:
+    case SignalType::prediction:
+      return true;
+    case SignalType::metric:
+    case SignalType::heartbeat:
+    case SignalType::dispatch:
+      return false;
+  }
+  return false;
 }
 
 // The time through which all input has been taken, as one partition knows it.
@@ -88,7 +107,8 @@ void CutPlanner::fill(Token& token, const CutSupply& supply) const {
       if (input.message.kind == "forward") {
         std::shared_ptr<SignalBatch> forwarded = pool_->take();
         RecordView body = record;
-        body.value = input.message.body;
+        std::string frame;
+        body.value = forward_value(input.message.body, frame);
         decode_(body, *forwarded);
         input.signals = std::move(forwarded);
       }
@@ -124,6 +144,31 @@ Token CutPlanner::outline(const Chain& chain, CutSupply& supply) {
   cut.inputs = std::move(supply.inputs);
   cut.inputs_digest = digest_inputs(supply.signals, supply.control);
   return token;
+}
+
+std::optional<CutSupply> CutPlanner::split(const SignalBatch& decoded, CutSupply& supply) {
+  std::size_t troubles = 0;
+  const auto over = std::find_if(
+      decoded.signals.begin(), decoded.signals.end(),
+      [&](const Signal& each) { return may_be_trouble(each) && ++troubles > troubles_max; });
+  if (over == decoded.signals.end()) return std::nullopt;
+  std::vector<RecordView>& records = supply.signals.records;
+  auto first = std::find_if(records.begin(), records.end(),
+                            [&](const RecordView& each) { return each.offset >= over->offset; });
+  if (first == records.begin() && first != records.end()) ++first;
+  if (first == records.end()) return std::nullopt;
+  CutSupply rest;
+  rest.signals.records.assign(first, records.end());
+  rest.signals.owners = supply.signals.owners;
+  rest.signals.next_offset = supply.signals.next_offset;
+  rest.signals_at_end = supply.signals_at_end;
+  rest.control.next_offset = supply.control.next_offset;
+  rest.control_at_end = supply.control_at_end;
+  supply.signals.next_offset = first->offset;
+  supply.signals_at_end = false;
+  supply.taken_through_ms = 0;
+  records.erase(first, records.end());
+  return rest;
 }
 
 Result<Token> CutPlanner::recall(const Chain& before, const Cut& cut, CutSupply supply) const {

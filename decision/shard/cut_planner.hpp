@@ -3,6 +3,7 @@
 // readers polls them with the limits given here. The same class re-assembles recorded cuts.
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "decision/token.hpp"
@@ -15,7 +16,7 @@ using DecodeSignals = std::function<void(const RecordView&, SignalBatch&)>;
 
 struct CutLimits {
   std::size_t records_max = 2000;
-  // Re-encoded as forwards it still fits one record.
+  // What is decided on it should fit one record of the journal.
   std::size_t bytes_max = std::size_t{256} * 1024;
   std::size_t controls_max = 200;
   std::size_t inputs_max = 50;  // embedded; each may carry 2 KiB of output
@@ -65,6 +66,11 @@ class CutPlanner {
   // then its records decoded, where a record may break the decoder.
   static Token outline(const Chain& chain, CutSupply& supply);
   void fill(Token& token, const CutSupply& supply) const;
+
+  // What a cut says of each trouble is many times the signal. Where the supply holds more of them
+  // than fit a record of the journal, leaves in it what fits (one record at least) and returns the
+  // rest, for the cuts that follow.
+  static std::optional<CutSupply> split(const SignalBatch& decoded, CutSupply& supply);
 
   // The token of a recorded cut, from its records as read again. `corrupt` where their digest is
   // not the recorded one: the inputs are not those that were decided on.

@@ -105,5 +105,49 @@ TEST_F(PoisonTest, OneInputIsLeftOutAndAllOthersAreTaken) {
                          }));
 }
 
+// One that the decoder takes, and that says more than a record of the journal holds.
+class OversizeTest : public PoisonTest {
+ protected:
+  void SetUp() override {
+    PoisonTest::SetUp();
+    environment->make_decoder = [] {
+      auto decoder = std::make_shared<SignalDecoder>();
+      return [decoder](const RecordView& record, SignalBatch& batch) {
+        decoder->decode(record, batch);
+      };
+    };
+  }
+};
+
+TEST_F(OversizeTest, ACutThatFitsNoRecordIsDecidedInSmallerOnes) {
+  std::string failures;
+  for (int i = 0; i < 4000; ++i) {
+    failures += R"({"type":"failure","service":"s)" + std::to_string(i) +
+                R"(","code":"broken","message":")" + std::string(200, 'x') + "\"}\n";
+  }
+  ASSERT_LT(failures.size(), record_bytes_max);
+  log->append({environment->topics.signals, 0}, {.value = failures},
+              [](const Result<Offset>& stored) { ASSERT_TRUE(stored); });
+  const std::string behind = R"({"type":"metric","service":"a","metric":"behind","value":1})";
+  log->append({environment->topics.signals, 0}, {.value = behind},
+              [](const Result<Offset>& stored) { ASSERT_TRUE(stored); });
+  Service service(environment);
+  service.start();
+  // All forty and the one behind: nothing but the one record is left out.
+  EXPECT_TRUE(await(
+      [&] { return shows("self_heal_series{shard=\"0\"} " + std::to_string(record_count + 1)); }));
+  service.stop();
+  int skipped = 0;
+  for (const JournalRecord& record : journal()) {
+    if (record.kind == JournalKind::failed) {
+      EXPECT_EQ(record.stage, "committer");
+    }
+    if (record.kind != JournalKind::skip) continue;
+    ++skipped;
+    EXPECT_EQ(record.cut.signals_begin, record_count);
+  }
+  EXPECT_EQ(skipped, 1);
+}
+
 }  // namespace
 }  // namespace selfheal

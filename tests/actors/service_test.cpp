@@ -65,13 +65,17 @@ TEST_F(ServiceTest, AShardThatIsBehindShowsHowManyRecordsWait) {
     const bus_reader_actor bus = system.spawn(bus_reader, EnvironmentPtr(environment));
     caf::scoped_actor self(system);
     const auto fetch = [&](std::uint64_t records) {
-      self->request(bus, caf::infinite, FetchInputs{0, records, 1 << 20, 10})
+      self->request(bus, caf::infinite, FetchInputs{0, 7, records, 1 << 20, 10})
           .receive([](const SupplyPtr&) {},
                    [&](const caf::error& error) { FAIL() << system.render(error); });
     };
-    self->request(bus, caf::infinite, OpenInputs{0, 0, 0})
+    self->request(bus, caf::infinite, OpenInputs{0, 7, 0, 0})
         .receive([](const Opened& opened) { EXPECT_EQ(opened.error, ""); },
                  [&](const caf::error& error) { FAIL() << system.render(error); });
+    // An owner that is ending asks once more: what it got the next one would never see.
+    self->request(bus, caf::infinite, FetchInputs{0, 6, 3, 1 << 20, 10})
+        .receive([](const SupplyPtr&) { FAIL() << "these inputs are another owner's"; },
+                 [](const caf::error&) {});
     fetch(3);
     EXPECT_TRUE(shows("self_heal_lag_records{shard=\"0\"} 7\n"));
     EXPECT_TRUE(shows("self_heal_lag_seconds{shard=\"0\"} 6"));
@@ -110,14 +114,14 @@ TEST_F(ServiceTest, OnlyTheLogItselfSaysThatEverythingWasTaken) {
       return taken;
     };
     EXPECT_FALSE(all_taken()) << "no reader is open";
-    self->request(bus, caf::infinite, OpenInputs{0, 0, 0})
+    self->request(bus, caf::infinite, OpenInputs{0, 7, 0, 0})
         .receive([](const Opened& opened) { EXPECT_EQ(opened.error, ""); },
                  [&](const caf::error& error) { FAIL() << system.render(error); });
     EXPECT_TRUE(all_taken());
     for (const std::string& topic : {environment->topics.signals, environment->topics.control}) {
       log->append({topic, 0}, {.value = "{}"}, [](const Result<Offset>&) {});
       EXPECT_FALSE(all_taken()) << topic;
-      self->request(bus, caf::infinite, FetchInputs{0, 10, 1 << 20, 10})
+      self->request(bus, caf::infinite, FetchInputs{0, 7, 10, 1 << 20, 10})
           .receive([](const SupplyPtr&) {},
                    [&](const caf::error& error) { FAIL() << system.render(error); });
       EXPECT_TRUE(all_taken()) << topic;

@@ -56,6 +56,15 @@ TEST_F(ApiTest, ALongBodyIsTakenInPieces) {
   EXPECT_EQ(answer["refused"][0]["line"], 12'346);
 }
 
+TEST_F(ApiTest, OfManyBadLinesSomeAreNamedAndAllAreCounted) {
+  std::string body = good + "\n";
+  for (int i = 0; i < 12'000; ++i) body += "{}\n";
+  const Json answer = json_of(post("/api/signals", body));
+  EXPECT_EQ(answer["taken"], 1);
+  EXPECT_EQ(answer["refused"].size(), refused_listed_max);
+  EXPECT_EQ(answer["refused_more"], 12'000 - refused_listed_max);
+}
+
 TEST_F(ApiTest, NothingGoodIsTheCallersFault) {
   for (const char* body : {"", "nonsense", "{}", "[1]"}) {
     const ApiResponse answer = post("/api/signals", body);
@@ -377,6 +386,12 @@ TEST_F(ApiTest, PagesOfOtherSitesAreTurnedAway) {
   EXPECT_EQ(from("evil.example:8000", "http://evil.example:8000"), 403);
   EXPECT_EQ(from("127.0.0.1:8000", "http://127.0.0.1:8000"), 202);
   EXPECT_TRUE(is_loopback("localhost:1") && is_loopback("[::1]:1") && is_loopback("::1"));
+  EXPECT_TRUE(is_loopback("127.0.0.1") && is_loopback("127.10.200.3:80"));
+  // Names that begin like the address, and that somebody may let point to it.
+  for (const char* host : {"127.0.0.1.evil.example", "127.evil.example:80", "127.0.0.1.5",
+                           "127.0.0", "127.0.0.", "127.0..1", "127.0.0.1a"}) {
+    EXPECT_FALSE(is_loopback(host)) << host;
+  }
   EXPECT_FALSE(is_loopback("0.0.0.0:1") || is_loopback("10.0.0.1:80") || is_loopback("[::]:1"));
 }
 

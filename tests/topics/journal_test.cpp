@@ -349,6 +349,42 @@ TEST_F(Journal, AClaimNeedsAKeyThatTheSettingsName) {
   EXPECT_EQ(read_signed(of_other, other), Acceptance::accepted);
 }
 
+// A stranger needs no key to append: what no owner has signed must not stop a shard.
+TEST_F(Journal, ANewerVersionCountsOnlyWhereSomebodyOfTheClusterSignedIt) {
+  ASSERT_EQ(read(claim(1)), Acceptance::accepted);
+  const auto newer = [&](const SigningKey& key) {
+    const std::string body = "{\"version\":" + std::to_string(journal_version + 1) + "}";
+    return read_value(wrap_body(*sign(key.secret_hex, body), body));
+  };
+  EXPECT_EQ(newer(key_), Acceptance::newer_version);
+  EXPECT_EQ(newer(generate_signing_key()), Acceptance::newer_version)
+      << "the settings name nobody, so anybody may claim";
+  const SigningKey next_build = generate_signing_key();
+  JournalRecord config = next(JournalKind::config);
+  config.content = R"({"keys":[{"name":"a","public_key":")" + key_.public_hex +
+                   R"(","role":"shard"},{"name":"b","public_key":")" + next_build.public_hex +
+                   R"(","role":"shard"}]})";
+  ASSERT_EQ(read(config), Acceptance::accepted);
+  EXPECT_EQ(newer(generate_signing_key()), Acceptance::unreadable);
+  EXPECT_EQ(newer(next_build), Acceptance::newer_version);
+}
+
+TEST_F(Journal, AGapBesideAPoisonousRecordDoesNotHideIt) {
+  ASSERT_EQ(read(claim(1)), Acceptance::accepted);
+  // One record, and nine places that hold none.
+  const auto fail = [&] {
+    JournalRecord failed = next(JournalKind::failed);
+    failed.cut.signals_begin = chain_.signals_next;
+    failed.cut.signals_end = chain_.signals_next + 10;
+    return read(failed);
+  };
+  for (const std::int64_t records_max : {5, 2, 1, 1, 1}) {
+    ASSERT_EQ(fail(), Acceptance::accepted);
+    EXPECT_EQ(chain_.poison.records_max, records_max);
+  }
+  EXPECT_EQ(chain_.poison.single_failures, 2);
+}
+
 // Given the text of a chain.
 // Expect the bytes that the tree gives, and the tree to read what comes without the newer members.
 TEST(JournalNumbers, ANumberBeyondItsTypeIsNoRecord) {

@@ -41,6 +41,49 @@ TEST(CutPlanner, WithoutInputTheLogSaysHowFarItWasTaken) {
   EXPECT_EQ(through_ms(6000), 5000) << "nor is it beyond the tick";
 }
 
+TEST(CutPlanner, MoreTroubleThanFitsARecordIsLeftForTheNextCuts) {
+  // Forty records with ten failures each, and a metric before each.
+  SignalBatch batch;
+  CutSupply supply;
+  supply.taken_through_ms = 5000;
+  supply.signals_at_end = supply.control_at_end = true;
+  supply.control.next_offset = 3;
+  supply.signals.next_offset = 140;
+  for (Offset offset = 100; offset < 140; ++offset) {
+    supply.signals.records.push_back({.offset = offset, .append_time_ms = offset});
+    batch.signals.push_back({.type = SignalType::metric, .offset = offset});
+    for (int i = 0; i < 10; ++i) {
+      batch.signals.push_back({.type = SignalType::failure, .offset = offset});
+    }
+  }
+  const std::optional<CutSupply> rest = CutPlanner::split(batch, supply);
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(supply.signals.records.size(), 20u);
+  EXPECT_EQ(supply.signals.next_offset, 120);
+  EXPECT_FALSE(supply.signals_at_end);
+  EXPECT_EQ(supply.taken_through_ms, 0) << "what waits has not been taken";
+  EXPECT_EQ(rest->signals.records.size(), 20u);
+  EXPECT_EQ(rest->signals.records.front().offset, 120);
+  EXPECT_EQ(rest->signals.next_offset, 140);
+  EXPECT_EQ(rest->control.next_offset, 3);
+  EXPECT_TRUE(rest->signals_at_end);
+}
+
+TEST(CutPlanner, OneRecordOfManyTroublesIsDecidedByItself) {
+  SignalBatch batch;
+  for (int i = 0; i < 1000; ++i) {
+    batch.signals.push_back({.type = SignalType::alert, .offset = 100});
+  }
+  CutSupply supply;
+  supply.signals.records = {{.offset = 100}};
+  EXPECT_FALSE(CutPlanner::split(batch, supply));
+  supply.signals.records.push_back({.offset = 101});
+  const std::optional<CutSupply> rest = CutPlanner::split(batch, supply);
+  ASSERT_TRUE(rest);
+  EXPECT_EQ(supply.signals.records.size(), 1u);
+  EXPECT_EQ(rest->signals.records.size(), 1u);
+}
+
 TEST(CutPlanner, OnlyARecordThatKilledTwiceIsSkippedAndOnlyIt) {
   Chain chain;
   chain.signals_next = 7;

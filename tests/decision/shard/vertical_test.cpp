@@ -27,6 +27,23 @@ TEST(Vertical, APredictionIsHealedBeforeItComesTrue) {
   EXPECT_EQ(shard.last<Scored>()->score, "TP");
 }
 
+TEST(Vertical, EveryFailureOfABurstIsDiagnosed) {
+  constexpr int services = 500;
+  Vertical shard(settings());
+  auto batch = std::make_shared<SignalBatch>();
+  SignalDetail& detail = batch->add_detail();
+  detail.code = "broken";
+  for (int i = 0; i < services; ++i) {
+    batch->signals.push_back({.type = SignalType::failure,
+                              .time_ms = shard.now_ms,
+                              .received_ms = shard.now_ms,
+                              .service = batch->keep("s" + std::to_string(i)),
+                              .detail = &detail});
+  }
+  shard.take(batch);
+  EXPECT_EQ(shard.count<Diagnosis>(), services) << "each comes once, and none may be dropped";
+}
+
 TEST(Vertical, AStepStartsUnderALockThatOutlivesIt) {
   Vertical shard(settings());
   shard.predict(0.85);
