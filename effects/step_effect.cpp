@@ -42,7 +42,9 @@ std::vector<std::string> shim_environment() {
   std::vector<std::string> variables;
   for (const auto& [name, value] : base_environment()) variables.push_back(name + "=" + value);
   for (const char* name :
-       {"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SELF_HEAL_SHIM_FAILPOINT"}) {
+       {"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SELF_HEAL_SHIM_FAILPOINT",
+        // An order says by our clock until when it is valid.
+        "SELFHEAL_CLOCK_SKEW_MS"}) {
     const char* const value = std::getenv(name);
     if (value != nullptr) variables.push_back(std::string(name) + "=" + value);
   }

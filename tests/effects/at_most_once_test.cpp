@@ -77,6 +77,15 @@ TEST_F(AtMostOnceTest, an_expired_start_never_runs) {
   EXPECT_EQ(runs(), "");
 }
 
+TEST_F(AtMostOnceTest, a_shim_has_the_clock_of_whoever_gave_the_order) {
+  StepOrder order = counted_order();
+  setenv("SELFHEAL_CLOCK_SKEW_MS", std::to_string(2 * one_hour_ms).c_str(), 1);
+  EXPECT_EQ(carry(order).status, "expired");
+  unsetenv("SELFHEAL_CLOCK_SKEW_MS");
+  order.attempt = 2;
+  EXPECT_EQ(carry(order).status, "ok");
+}
+
 TEST_F(AtMostOnceTest, a_fence_stops_lower_epochs_and_never_falls) {
   StepOrder order = counted_order();
   order.shard = 3;
