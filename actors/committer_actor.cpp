@@ -100,6 +100,7 @@ void publish(Self self, PendingRecord& pending) {
   committed->settings = pending.settings ? pending.settings : state.settings;
   committed->oldest_signal_ms = pending.oldest_signal_ms;
   committed->append_ms = pending.append_ms;
+  committed->produced_us = pending.produced_us;
   committed->signals_by_type = std::move(pending.signals_by_type);
   const TimeMs now_ms = environment.now_ms();
   environment.metrics->observe_commit(static_cast<double>(steady_us() - pending.produced_us) / 1e6);

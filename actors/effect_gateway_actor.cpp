@@ -2,6 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
+#include "actors/clocks.hpp"
 #include "actors/publisher.hpp"
 #include "actors/spawn_io.hpp"
 #include "actors/step_runner_actor.hpp"
@@ -110,6 +113,18 @@ EffectTask step_task(const LiveShard& shard, std::int64_t shard_number, const Ru
   return task;
 }
 
+// What a time of the log's clock is by this machine's, at the earliest: the log took the record no
+// sooner than it was given it, so its clock shows no more than this now. However long the process
+// stood still in between, the start has become that much older.
+TimeMs own_time_of(TimeMs log_ms, const CommittedRecord& committed,
+                   const Environment& environment) {
+  // Before the steady clock: standing still between the two must not make the start younger.
+  const TimeMs own_now_ms = environment.now_ms();
+  const DurationMs since_ms = (steady_us() - committed.produced_us) / 1000;
+  const TimeMs log_now_ms = committed.append_ms + since_ms;
+  return own_now_ms + (log_ms - log_now_ms);
+}
+
 void take_started(Self self, const CommittedRecord& committed, const RunStarted& started) {
   const std::int64_t shard_number = committed.record.shard;
   const auto shard = self->state.shards.find(shard_number);
@@ -125,6 +140,8 @@ void take_started(Self self, const CommittedRecord& committed, const RunStarted&
   if (intent->second.mode != "execute") {
     return send_answer(self, task, empty_result(task, "dry_run", "left out: dry run"));
   }
+  task.order.valid_until_ms =
+      own_time_of(started.valid_until_ms, committed, *self->state.environment);
   self->state.environment->failpoint("before_effect");
   self->state.waiting.push_back(std::move(task));
   start_waiting(self);
@@ -176,6 +193,7 @@ void take_probe(Self self, const CommittedRecord& committed, const ProbeRequeste
 void take(Self self, const CommittedRecord& committed) {
   const auto shard = self->state.shards.find(committed.record.shard);
   if (shard == self->state.shards.end()) return;
+  shard->second.log_time.hear(committed.append_ms);
   for (const Event& event : committed.record.events) {
     if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
       shard->second.intents[intent->action_id] = *intent;
@@ -193,36 +211,24 @@ void take(Self self, const CommittedRecord& committed) {
   }
 }
 
-// Whether a fence raised in our folder holds the owner of the epoch that wrote this start: it is
-// this process, or one that shares the folder. Who that was is forgotten where the start is older
-// than what was saved; then its files tell.
-bool is_fenced_here(const Environment& environment, const EffectContext& context,
-                    const AdoptShard& adopt, const StepOrder& order) {
-  const auto owner = adopt.owners.find(order.epoch);
-  if (owner == adopt.owners.end()) return trace_step(order, context).trace != StepTrace::none;
-  return owner->second == environment.instance ||
-         shares_actions(environment.actions_folder, owner->second);
-}
-
-void put_off(Self self, EffectTask task) {
-  const DurationMs wait_ms = task.safe_at_ms - self->state.environment->now_ms();
+void put_off(Self self, EffectTask task, const std::string& owner, const LogTime& log_time) {
+  const DurationMs wait_ms = task.safe_at_ms - log_time.now_ms();
   spdlog::warn(
-      "action {}: begun by a process whose files are not on this machine: waiting {} ms, "
-      "after which it can no longer act",
-      task.order.action_id, wait_ms);
+      "action {}: begun by {} with another actions_dir, or with this one before it was lost: "
+      "waiting {} ms, after which it can no longer act",
+      task.order.action_id, owner, wait_ms);
   self->state.put_off.push_back(std::move(task));
   self->delayed_send(self, std::chrono::milliseconds(wait_ms), Tick{});
 }
 
 void start_put_off(Self self) {
   EffectGatewayState& state = self->state;
-  const TimeMs now_ms = state.environment->now_ms();
   std::vector<EffectTask> later;
   for (EffectTask& task : state.put_off) {
     const auto shard = state.shards.find(task.shard);
     // Of an incarnation that has ended: the next one has put it off anew.
     if (shard == state.shards.end() || shard->second.incarnation != task.incarnation) continue;
-    if (task.safe_at_ms <= now_ms) {
+    if (task.safe_at_ms <= shard->second.log_time.now_ms()) {
       state.waiting.push_back(std::move(task));
     } else {
       later.push_back(std::move(task));
@@ -236,47 +242,80 @@ void start_put_off(Self self) {
   start_waiting(self);
 }
 
+// How long the step may act, once begun. Its playbook may have been edited since; a start was
+// written only where all that it may do lies within the lock of its target.
+DurationMs limit_of(const EffectTask& task, const AdoptedRun& run) {
+  if (task.refused.empty()) return runtime_limit_of(task.order.what);
+  return std::max<DurationMs>(0, run.locked_until_ms - run.row.valid_until_ms - lock_margin_ms);
+}
+
+// A start whose answer the owner before has not heard, or not recorded. Its files tell what became
+// of it, whatever its playbook says by now; else the fence says that it will not begin.
+void adopt_start(Self self, const AdoptShard& adopt, const AdoptedRun& run,
+                 const std::vector<std::int64_t>& owned_here) {
+  EffectGatewayState& state = self->state;
+  const RunRow& row = run.row;
+  const LiveShard& shard = state.shards.at(adopt.shard);
+  const RunStarted started{.action_id = row.intent.action_id,
+                           .attempt = row.attempt,
+                           .step = row.step,
+                           .rollback = row.rollback,
+                           .epoch = row.epoch,
+                           .valid_until_ms = row.valid_until_ms};
+  EffectTask task = step_task(shard, adopt.shard, row.intent, started, *adopt.settings);
+  if (row.intent.mode != "execute") {
+    return send_answer(self, task, empty_result(task, "dry_run", "left out: dry run"));
+  }
+  task.adopted = true;
+  task.order.runtime_limit_ms = limit_of(task, run);
+  const bool fenced =
+      std::find(owned_here.begin(), owned_here.end(), row.epoch) != owned_here.end();
+  const bool is_traced =
+      trace_step(task.order, context_of(state.environment)).trace != StepTrace::none;
+  if (!fenced && !is_traced) {
+    // As its lock is kept: a program that is ended at its limit may still do something, and two
+    // brokers' clocks differ a little, where one leads the journal after the other.
+    task.safe_at_ms = row.valid_until_ms + task.order.runtime_limit_ms + lock_margin_ms;
+    if (task.safe_at_ms > shard.log_time.now_ms()) {
+      const auto owner = adopt.owners.find(row.epoch);
+      const std::string name = owner == adopt.owners.end() ? "an owner before" : owner->second;
+      return put_off(self, std::move(task), name, shard.log_time);
+    }
+  }
+  state.waiting.push_back(std::move(task));
+}
+
 void adopt(Self self, const AdoptShard& adopt) {
   EffectGatewayState& state = self->state;
   LiveShard shard;
   shard.incarnation = ++state.incarnations;
   shard.epoch = adopt.epoch;
   shard.cutter = adopt.cutter;
-  for (const RunRow& run : adopt.runs) shard.intents[run.intent.action_id] = run.intent;
+  shard.log_time.hear(adopt.log_time_ms);
+  for (const AdoptedRun& run : adopt.runs) shard.intents[run.row.intent.action_id] = run.row.intent;
   state.shards[adopt.shard] = shard;
-  // First the fence: from here on no start of an earlier owner may begin on this machine.
-  const EffectContext context = context_of(state.environment);
-  const Result<void> fenced = raise_fence(context, adopt.shard, adopt.epoch);
-  if (!fenced) spdlog::error("shard {}: {}", adopt.shard, fenced.error().context);
-  for (const RunRow& run : adopt.runs) {
-    if (run.phase != "started" || run.due_ms > 0) continue;
-    RunStarted started{.action_id = run.intent.action_id,
-                       .attempt = run.attempt,
-                       .step = run.step,
-                       .rollback = run.rollback,
-                       .epoch = run.epoch,
-                       .valid_until_ms = run.valid_until_ms};
-    EffectTask task = step_task(shard, adopt.shard, run.intent, started, *adopt.settings);
-    task.adopted = true;
-    if (!task.refused.empty()) {
-      send_answer(self, task, empty_result(task, "lost", task.refused));
-      continue;
-    }
-    if (!is_fenced_here(*state.environment, context, adopt, task.order)) {
-      // Clocks of two machines may differ by this much.
-      constexpr DurationMs skew_ms = 2000;
-      task.safe_at_ms = run.valid_until_ms + runtime_limit_of(task.order.what) + skew_ms;
-      if (task.safe_at_ms > state.environment->now_ms()) {
-        put_off(self, std::move(task));
-        continue;
-      }
-    }
-    state.waiting.push_back(std::move(task));
+  // First the fence: from here on no start of an earlier owner may begin from this folder.
+  const auto owned_before = raise_fence(context_of(state.environment), adopt.shard, adopt.epoch);
+  if (!owned_before) spdlog::error("shard {}: {}", adopt.shard, owned_before.error().context);
+  // A fence that could not be raised holds nobody.
+  const auto owned_here = owned_before ? *owned_before : std::vector<std::int64_t>();
+  for (const AdoptedRun& run : adopt.runs) {
+    const bool awaits_answer = run.row.phase == "started" && run.row.due_ms == 0;
+    if (awaits_answer) adopt_start(self, adopt, run, owned_here);
   }
   start_waiting(self);
 }
 
 }  // namespace
+
+void LogTime::hear(TimeMs append_ms) {
+  append_ms_ = append_ms;
+  heard_at_us_ = steady_us();
+}
+
+TimeMs LogTime::now_ms() const {
+  return append_ms_ + (steady_us() - heard_at_us_) / 1000;
+}
 
 effect_gateway_actor::behavior_type effect_gateway(Self self, EnvironmentPtr environment) {
   self->state.environment = std::move(environment);

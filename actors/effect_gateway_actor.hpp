@@ -16,8 +16,8 @@ struct EffectTask {
   std::int64_t incarnation = 0;
   bool is_probe = false;
   bool adopted = false;  // started by an earlier owner: trace it instead of starting it
-  // Its owner's files cannot be seen from here, and no fence of ours holds it: not before this time
-  // can it be said that it will not begin or go on. 0: they can be seen.
+  // No file of it is here, and no fence of ours holds its owner: not before this time, by the log's
+  // clock, can it be said that it will not begin or go on. 0: files or fence tell.
   TimeMs safe_at_ms = 0;
   StepOrder order;
   ProbeRequested probe;
@@ -25,10 +25,23 @@ struct EffectTask {
   std::string refused;  // why it cannot even be tried, e.g. a label is missing
 };
 
+// What the log's clock shows at least. Validity is written by the log's clock and judged by it:
+// that of a machine may be hours off.
+class LogTime {
+ public:
+  void hear(TimeMs append_ms);
+  TimeMs now_ms() const;
+
+ private:
+  TimeMs append_ms_ = 0;
+  std::int64_t heard_at_us_ = 0;
+};
+
 struct LiveShard {
   std::int64_t incarnation = 0;
   std::int64_t epoch = 0;
   cutter_actor cutter;
+  LogTime log_time;
   std::map<std::string, RunIntent> intents;  // by action id, until the outcome
 };
 

@@ -135,14 +135,20 @@ using store_actor = caf::typed_actor<caf::reacts_to<SavePtr>,
                                      // Answered when everything that was handed over is written.
                                      caf::replies_to<Stop>::with<Stop>>;
 
+struct AdoptedRun {
+  RunRow row;
+  TimeMs locked_until_ms = 0;  // 0: its target was never locked
+};
+
 // A shard is live: where its answers go, and what had been started before.
 struct AdoptShard {
   std::int64_t shard = 0;
   std::int64_t epoch = 0;
   cutter_actor cutter;
   std::shared_ptr<const Settings> settings;
-  std::vector<RunRow> runs;
+  std::vector<AdoptedRun> runs;
   std::map<std::int64_t, std::string> owners;  // by epoch, as far as they were read
+  TimeMs log_time_ms = 0;                      // of the newest record, by the log's clock
 };
 using AdoptShardPtr = std::shared_ptr<const AdoptShard>;
 

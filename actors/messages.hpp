@@ -22,6 +22,7 @@ struct CommittedRecord {
   std::shared_ptr<const Settings> settings;  // in force for it
   TimeMs oldest_signal_ms = 0;               // append time of the oldest input; 0 without input
   TimeMs append_ms = 0;                      // by the log's clock
+  std::int64_t produced_us = 0;              // by steady_us(): when the log was given it
   std::vector<std::int64_t> signals_by_type;
 };
 

@@ -156,7 +156,10 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
   for (const auto& stage : stages) {
     const auto* runner = dynamic_cast<const Runner*>(stage.get());
     if (runner == nullptr) continue;
-    for (const auto& [id, run] : runner->runs().rows()) adopt->runs.push_back(run);
+    for (const auto& [id, run] : runner->runs().rows()) {
+      const RunLock* lock = runner->locks().find(id);
+      adopt->runs.push_back({run, lock == nullptr ? 0 : lock->until_ms});
+    }
   }
   state.cutter = self->spawn(cutter, environment);
   CommitterWiring wiring{chain,
@@ -191,6 +194,7 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
   adopt->cutter = state.cutter;
   adopt->settings = settings;
   adopt->owners = state.owners;
+  adopt->log_time_ms = walk.last_append_ms();
   self->send(state.shared.effects, AdoptShardPtr(std::move(adopt)));
   auto cutting = std::make_shared<CutterWiring>();
   cutting->bus = state.shared.bus;

@@ -4,7 +4,8 @@ namespace selfheal {
 namespace {
 
 // What became of a start whose owner ended before it heard the answer.
-StepResult trace(const StepOrder& order, bool is_fenced, const EffectContext& context) {
+StepResult trace(const EffectTask& task, const EffectContext& context) {
+  const StepOrder& order = task.order;
   StepResult unknown;
   unknown.action_id = order.action_id;
   unknown.attempt = order.attempt;
@@ -23,21 +24,21 @@ StepResult trace(const StepOrder& order, bool is_fenced, const EffectContext& co
     case StepTrace::none:
       break;
   }
-  if (!is_fenced) {
+  if (task.safe_at_ms > 0) {
     unknown.status = "in_doubt";
-    unknown.output = "begun by a process whose files are not on this machine, if at all";
-    return unknown;
+    unknown.output = "begun by a process whose files are not in this actions_dir, if at all";
+  } else {
+    // The fence has been raised before: what has not begun never will.
+    unknown.status = "expired";
+    unknown.output = "its owner ended before it began";
   }
-  // The fence has been raised before: what has not begun never will.
-  unknown.status = "expired";
-  unknown.output = "its owner ended before it began";
+  if (!task.refused.empty()) unknown.output += "; " + task.refused;
   return unknown;
 }
 
 EmbeddedInput perform(const EffectTask& task, const EffectContext& context) {
   if (!task.is_probe) {
-    return task.adopted ? trace(task.order, task.safe_at_ms == 0, context)
-                        : carry_out(task.order, context);
+    return task.adopted ? trace(task, context) : carry_out(task.order, context);
   }
   const ProbeAnswer answer = look(task.condition, context);
   return ProbeResult{task.probe.probe_id,  task.probe.action_id, task.probe.purpose,

@@ -11,7 +11,6 @@
 #include <fstream>
 
 #include "cli/journal_source.hpp"
-#include "effects/step_effect.hpp"
 #include "storage/embedded_log.hpp"
 #include "topics/kafka_log.hpp"
 
@@ -146,9 +145,6 @@ Result<Assembly> assemble(const ServiceConfig& config) {
     if (!made) return made.error();
   }
   if (const Result<void> own = check_identity(config); !own) return own.error();
-  if (const Result<void> joined = join_actions(folders.actions, config.instance); !joined) {
-    return joined.error();
-  }
   Assembly assembly;
   Result<FirstKeys> first = ensure_first_key(config.keys_dir);
   if (!first) return first.error();

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -17,6 +18,7 @@ constexpr const char* result_name = "result";
 constexpr const char* started_name = "started";
 // Far above what is written: a longer file is damage, and must not fill the memory.
 constexpr std::size_t result_bytes_max = std::size_t{64} * 1024;
+// Earlier builds read no longer one.
 constexpr std::size_t fence_bytes_max = 64;
 constexpr mode_t private_file = 0600;
 
@@ -31,20 +33,28 @@ Result<std::optional<StepResult>> read_result(const std::string& folder) {
   return std::optional<StepResult>(std::move(*result));
 }
 
-Result<std::int64_t> read_epoch(const std::string& path) {
+// The numbers of a fence's file; none where there is no file.
+Result<std::vector<std::int64_t>> read_epochs(const std::string& path) {
+  std::vector<std::int64_t> epochs;
   const Result<std::string> text = read_whole_file(path, fence_bytes_max);
   if (!text) {
-    if (text.error().code == ErrorCode::not_found) return std::int64_t{0};
+    if (text.error().code == ErrorCode::not_found) return epochs;
     return text.error();
   }
-  std::int64_t epoch = 0;
-  const char* const end = text->data() + text->size();
-  const auto [stop, error] = std::from_chars(text->data(), end, epoch);
+  const char* at = text->data();
+  const char* const end = at + text->size();
+  while (true) {
+    std::int64_t epoch = 0;
+    const auto [stop, error] = std::from_chars(at, end, epoch);
+    if (error != std::errc() || stop == at) break;
+    epochs.push_back(epoch);
+    at = stop < end ? stop + 1 : end;
+  }
   // Taking it for 0 would let an earlier owner begin again.
-  if (error != std::errc() || stop == text->data()) {
+  if (epochs.empty()) {
     return Error{ErrorCode::corrupt, path + " holds no number; nothing may begin on this shard"};
   }
-  return epoch;
+  return epochs;
 }
 
 }  // namespace
@@ -156,18 +166,43 @@ Result<Fence> Fence::lock(const std::string& actions_folder, std::int64_t shard)
   while (flock(fence.lock_.get(), LOCK_EX) != 0) {
     if (errno != EINTR) return system_error("lock " + path);
   }
-  const Result<std::int64_t> epoch = read_epoch(actions_folder + "/" + fence.name_);
-  if (!epoch) return epoch.error();
-  fence.epoch_ = *epoch;
+  Result<std::vector<std::int64_t>> epochs = read_epochs(actions_folder + "/" + fence.name_);
+  if (!epochs) return epochs.error();
+  fence.owned_ = std::move(*epochs);
+  if (fence.owned_.empty()) return fence;
+  fence.epoch_ = fence.owned_.front();
+  // A number alone is an earlier build's, whose last one was written by the owner of that epoch.
+  if (fence.owned_.size() > 1) fence.owned_.erase(fence.owned_.begin());
+  std::erase(fence.owned_, 0);
   return fence;
+}
+
+Result<void> Fence::write(std::int64_t epoch, const std::vector<std::int64_t>& owned) {
+  std::string text = std::to_string(epoch);
+  // No owner has epoch 0: else the number would be alone.
+  if (owned.empty()) text += " 0";
+  for (const std::int64_t each : owned) {
+    const std::string word = " " + std::to_string(each);
+    if (text.size() + word.size() >= fence_bytes_max) break;
+    text += word;
+  }
+  const Result<void> written = replace_durably(folder_, name_, text + "\n");
+  if (!written) return written.error().within("raise the fence");
+  epoch_ = epoch;
+  owned_ = owned;
+  return {};
 }
 
 Result<void> Fence::raise(std::int64_t epoch) {
   if (epoch <= epoch_) return {};
-  const Result<void> written = replace_durably(folder_, name_, std::to_string(epoch) + "\n");
-  if (!written) return written.error().within("raise the fence");
-  epoch_ = epoch;
-  return {};
+  return write(epoch, owned_);
+}
+
+Result<void> Fence::own(std::int64_t epoch) {
+  if (std::find(owned_.begin(), owned_.end(), epoch) != owned_.end()) return raise(epoch);
+  std::vector<std::int64_t> owned = owned_;
+  owned.insert(owned.begin(), epoch);
+  return write(std::max(epoch, epoch_), owned);
 }
 
 }  // namespace selfheal

@@ -3,6 +3,7 @@
 // start may run, so every write is on the disk before the next step is taken.
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "effects/posix_file.hpp"
@@ -52,14 +53,23 @@ class Fence {
   static Result<Fence> lock(const std::string& actions_folder, std::int64_t shard);
 
   std::int64_t epoch() const { return epoch_; }
+  // The epochs, newest first, whose owners have said that they use this folder: of the last few
+  // only. A start of any of them looks at this fence. After the loss of a folder there are none.
+  const std::vector<std::int64_t>& owned() const { return owned_; }
+
   // Lower epochs change nothing.
   Result<void> raise(std::int64_t epoch);
+  // As raise(), by the owner of that epoch, before anything of it is started.
+  Result<void> own(std::int64_t epoch);
 
  private:
+  Result<void> write(std::int64_t epoch, const std::vector<std::int64_t>& owned);
+
   std::string folder_;
   std::string name_;
   Descriptor lock_;
   std::int64_t epoch_ = 0;
+  std::vector<std::int64_t> owned_;
 };
 
 }  // namespace selfheal

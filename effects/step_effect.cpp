@@ -16,7 +16,6 @@
 #include <system_error>
 #include <thread>
 
-#include "base/hash.hpp"
 #include "effects/action_files.hpp"
 #include "effects/order_codec.hpp"
 #include "effects/posix_file.hpp"
@@ -43,7 +42,9 @@ std::vector<std::string> shim_environment() {
   std::vector<std::string> variables;
   for (const auto& [name, value] : base_environment()) variables.push_back(name + "=" + value);
   for (const char* name :
-       {"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SELF_HEAL_SHIM_FAILPOINT"}) {
+       {"LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "SELF_HEAL_SHIM_FAILPOINT",
+        // An order says by our clock until when it is valid.
+        "SELFHEAL_CLOCK_SKEW_MS"}) {
     const char* const value = std::getenv(name);
     if (value != nullptr) variables.push_back(std::string(name) + "=" + value);
   }
@@ -228,31 +229,15 @@ StepResult await_step(const StepOrder& order, const EffectContext& context) {
   }
 }
 
-Result<void> raise_fence(const EffectContext& context, std::int64_t shard, std::int64_t epoch) {
+Result<std::vector<std::int64_t>> raise_fence(const EffectContext& context, std::int64_t shard,
+                                              std::int64_t epoch) {
   if (shard < 0) return Error{ErrorCode::invalid, "a shard's number is not negative"};
   Result<Fence> fence = Fence::lock(context.actions_folder, shard);
   if (!fence) return fence.error();
-  return fence->raise(epoch);
-}
-
-namespace {
-
-// Host names hold dots, which are no part of a safe file name.
-std::string member_file(const std::string& instance) {
-  return to_hex(sha256(instance));
-}
-
-}  // namespace
-
-Result<void> join_actions(const std::string& actions_folder, const std::string& instance) {
-  const std::string members = actions_folder + "/instances";
-  Result<void> made = create_private_folder(members);
-  if (!made) return made;
-  return replace_durably(members, member_file(instance), instance);
-}
-
-bool shares_actions(const std::string& actions_folder, const std::string& instance) {
-  return exists(actions_folder + "/instances/" + member_file(instance));
+  std::vector<std::int64_t> owned_before = fence->owned();
+  const Result<void> raised = fence->own(epoch);
+  if (!raised) return raised.error();
+  return owned_before;
 }
 
 }  // namespace selfheal

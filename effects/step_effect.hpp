@@ -57,8 +57,8 @@ struct StepOrder {
   std::int64_t step = 0;
   std::int64_t attempt = 1;
   bool rollback = false;
-  std::int64_t epoch = 0;  // the fence
-  TimeMs valid_until_ms = 0;
+  std::int64_t epoch = 0;     // the fence
+  TimeMs valid_until_ms = 0;  // by this machine's clock
   std::int64_t runtime_limit_ms = 0;
   std::string incident_id;
   std::string service;
@@ -86,12 +86,12 @@ TracedStep trace_step(const StepOrder& order, const EffectContext& context);
 // Waits for a running start of an earlier owner and returns its result; in doubt where it dies.
 StepResult await_step(const StepOrder& order, const EffectContext& context);
 
-// No start of an epoch below this one may begin on this machine from now on. Durable.
-Result<void> raise_fence(const EffectContext& context, std::int64_t shard, std::int64_t epoch);
-
-// Who uses an actions folder: processes that share one are held by each other's fences. Durable.
-Result<void> join_actions(const std::string& actions_folder, const std::string& instance);
-bool shares_actions(const std::string& actions_folder, const std::string& instance);
+// No start of an epoch below this one may begin from this folder from now on. Durable. Called by
+// the epoch's owner before it starts anything. Returns the epochs whose owners called it in this
+// same folder before: of their starts, and of no others, it can be said that what has not begun
+// never will. A folder that was lost, or that another process does not use, has none of them.
+Result<std::vector<std::int64_t>> raise_fence(const EffectContext& context, std::int64_t shard,
+                                              std::int64_t epoch);
 
 // Looks at a condition (http, tcp, run, promql) once. Reads only. Blocks up to the condition's own
 // timeout; a condition of kind metric is a bug here.

@@ -66,6 +66,7 @@ class Runner : public Stage {
   void forget_soft() override;
 
   const Table<RunRow>& runs() const { return runs_; }
+  const RunLocks& locks() const { return locks_; }
 
  protected:
   void evolve(const Event& event, const EventPlace& place) override;

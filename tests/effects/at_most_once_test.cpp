@@ -77,6 +77,15 @@ TEST_F(AtMostOnceTest, an_expired_start_never_runs) {
   EXPECT_EQ(runs(), "");
 }
 
+TEST_F(AtMostOnceTest, a_shim_has_the_clock_of_whoever_gave_the_order) {
+  StepOrder order = counted_order();
+  setenv("SELFHEAL_CLOCK_SKEW_MS", std::to_string(2 * one_hour_ms).c_str(), 1);
+  EXPECT_EQ(carry(order).status, "expired");
+  unsetenv("SELFHEAL_CLOCK_SKEW_MS");
+  order.attempt = 2;
+  EXPECT_EQ(carry(order).status, "ok");
+}
+
 TEST_F(AtMostOnceTest, a_fence_stops_lower_epochs_and_never_falls) {
   StepOrder order = counted_order();
   order.shard = 3;
@@ -95,6 +104,34 @@ TEST_F(AtMostOnceTest, a_fence_stops_lower_epochs_and_never_falls) {
   order.attempt = 4;
   EXPECT_EQ(carry(order).status, "ok");
   EXPECT_EQ(runs(), "run\nrun\n");
+}
+
+TEST_F(AtMostOnceTest, a_fence_names_the_owners_that_raised_it_in_this_folder) {
+  using Epochs = std::vector<std::int64_t>;
+  EXPECT_EQ(*raise_fence(context_, 0, 2), Epochs());
+  EXPECT_EQ(*raise_fence(context_, 0, 4), Epochs({2}));
+  EXPECT_EQ(*raise_fence(context_, 0, 5), Epochs({4, 2}));
+  // A start is no word of its owner: it comes to a folder that was lost as well.
+  std::filesystem::remove_all(context_.actions_folder);
+  StepOrder order = counted_order();
+  order.epoch = 5;
+  EXPECT_EQ(carry(order).status, "ok");
+  EXPECT_EQ(*raise_fence(context_, 0, 6), Epochs());
+  EXPECT_EQ(*raise_fence(context_, 0, 7), Epochs({6}));
+  // Of many owners only the last ones, in as few bytes as earlier builds read.
+  for (std::int64_t epoch = 1'000'000; epoch < 1'000'020; ++epoch) {
+    ASSERT_TRUE(raise_fence(context_, 0, epoch));
+  }
+  const Epochs last = *raise_fence(context_, 0, 1'000'020);
+  ASSERT_GE(last.size(), 5u);
+  EXPECT_EQ(last[0], 1'000'019);
+  EXPECT_LE(read_text(path("actions/fence-0")).size(), 64u);
+}
+
+TEST_F(AtMostOnceTest, the_fence_of_an_earlier_build_is_its_last_owners) {
+  std::filesystem::create_directories(context_.actions_folder);
+  std::ofstream(path("actions/fence-0")) << "5\n";
+  EXPECT_EQ(*raise_fence(context_, 0, 6), std::vector<std::int64_t>({5}));
 }
 
 TEST_F(AtMostOnceTest, a_broken_fence_stops_everything) {
