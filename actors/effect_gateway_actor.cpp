@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "actors/publisher.hpp"
 #include "actors/spawn_io.hpp"
 #include "actors/step_runner_actor.hpp"
@@ -28,9 +30,12 @@ EffectContext context_of(const EnvironmentPtr& shared) {
 
 void start_waiting(Self self) {
   EffectGatewayState& state = self->state;
-  while (!state.waiting.empty() && state.live.size() < live_effects_max) {
-    EffectTask task = std::move(state.waiting.front());
-    state.waiting.pop_front();
+  const TimeMs now_ms = state.environment->now_ms();
+  const auto is_probe = [](const auto& live) { return live.second.is_probe; };
+  auto live_probes = static_cast<std::size_t>(std::ranges::count_if(state.live, is_probe));
+  while (auto next = state.waiting.next(state.live.size(), live_probes, now_ms)) {
+    EffectTask task = std::move(*next);
+    live_probes += task.is_probe ? 1 : 0;
     auto shared = std::make_shared<EffectTask>(task);
     const auto me = caf::actor_cast<effect_gateway_actor>(self);
     // Monitored, not linked: its death is an answer, not ours.
@@ -126,7 +131,7 @@ void take_started(Self self, const CommittedRecord& committed, const RunStarted&
     return send_answer(self, task, empty_result(task, "dry_run", "left out: dry run"));
   }
   self->state.environment->failpoint("before_effect");
-  self->state.waiting.push_back(std::move(task));
+  self->state.waiting.push(std::move(task));
   start_waiting(self);
 }
 
@@ -169,7 +174,7 @@ void take_probe(Self self, const CommittedRecord& committed, const ProbeRequeste
     return send_answer(self, task, refused);
   }
   task.condition = *condition;
-  self->state.waiting.push_back(std::move(task));
+  self->state.waiting.push(std::move(task));
   start_waiting(self);
 }
 
@@ -223,7 +228,7 @@ void start_put_off(Self self) {
     // Of an incarnation that has ended: the next one has put it off anew.
     if (shard == state.shards.end() || shard->second.incarnation != task.incarnation) continue;
     if (task.safe_at_ms <= now_ms) {
-      state.waiting.push_back(std::move(task));
+      state.waiting.push(std::move(task));
     } else {
       later.push_back(std::move(task));
     }
@@ -271,7 +276,7 @@ void adopt(Self self, const AdoptShard& adopt) {
         continue;
       }
     }
-    state.waiting.push_back(std::move(task));
+    state.waiting.push(std::move(task));
   }
   start_waiting(self);
 }
