@@ -31,9 +31,12 @@ EffectContext context_of(const EnvironmentPtr& shared) {
 
 void start_waiting(Self self) {
   EffectGatewayState& state = self->state;
-  while (!state.waiting.empty() && state.live.size() < live_effects_max) {
-    EffectTask task = std::move(state.waiting.front());
-    state.waiting.pop_front();
+  const TimeMs now_ms = state.environment->now_ms();
+  const auto is_probe = [](const auto& live) { return live.second.is_probe; };
+  auto live_probes = static_cast<std::size_t>(std::ranges::count_if(state.live, is_probe));
+  while (auto next = state.waiting.next(state.live.size(), live_probes, now_ms)) {
+    EffectTask task = std::move(*next);
+    live_probes += task.is_probe ? 1 : 0;
     auto shared = std::make_shared<EffectTask>(task);
     const auto me = caf::actor_cast<effect_gateway_actor>(self);
     // Monitored, not linked: its death is an answer, not ours.
@@ -143,7 +146,7 @@ void take_started(Self self, const CommittedRecord& committed, const RunStarted&
   task.order.valid_until_ms =
       own_time_of(started.valid_until_ms, committed, *self->state.environment);
   self->state.environment->failpoint("before_effect");
-  self->state.waiting.push_back(std::move(task));
+  self->state.waiting.push(std::move(task));
   start_waiting(self);
 }
 
@@ -175,6 +178,8 @@ void take_probe(Self self, const CommittedRecord& committed, const ProbeRequeste
   task.incarnation = shard->second.incarnation;
   task.is_probe = true;
   task.probe = probe;
+  task.probe.valid_until_ms =
+      own_time_of(probe.valid_until_ms, committed, *self->state.environment);
   const Playbook* playbook = find_playbook(*committed.settings, intent->second.playbook);
   Result<Condition> condition =
       playbook == nullptr ? Result<Condition>(Error{ErrorCode::not_found, "no such playbook"})
@@ -186,7 +191,7 @@ void take_probe(Self self, const CommittedRecord& committed, const ProbeRequeste
     return send_answer(self, task, refused);
   }
   task.condition = *condition;
-  self->state.waiting.push_back(std::move(task));
+  self->state.waiting.push(std::move(task));
   start_waiting(self);
 }
 
@@ -229,7 +234,7 @@ void start_put_off(Self self) {
     // Of an incarnation that has ended: the next one has put it off anew.
     if (shard == state.shards.end() || shard->second.incarnation != task.incarnation) continue;
     if (task.safe_at_ms <= shard->second.log_time.now_ms()) {
-      state.waiting.push_back(std::move(task));
+      state.waiting.push(std::move(task));
     } else {
       later.push_back(std::move(task));
     }
@@ -282,7 +287,7 @@ void adopt_start(Self self, const AdoptShard& adopt, const AdoptedRun& run,
       return put_off(self, std::move(task), name, shard.log_time);
     }
   }
-  state.waiting.push_back(std::move(task));
+  state.waiting.push(std::move(task));
 }
 
 void adopt(Self self, const AdoptShard& adopt) {

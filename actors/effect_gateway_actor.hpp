@@ -1,14 +1,10 @@
 #pragma once
-#include <deque>
-
+#include "actors/effect_queue.hpp"
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
 #include "effects/step_effect.hpp"
 
 namespace selfheal {
-
-// Steps and probes that live at once in this process; further ones wait. Each has a thread.
-constexpr std::size_t live_effects_max = 64;
 
 // Something to do outside, and where the answer goes.
 struct EffectTask {
@@ -49,7 +45,7 @@ struct EffectGatewayState {
   static inline const char* name = "effect_gateway";
   EnvironmentPtr environment;
   std::map<std::int64_t, LiveShard> shards;
-  std::deque<EffectTask> waiting;
+  EffectQueue<EffectTask> waiting;
   std::vector<EffectTask> put_off;             // until their safe_at_ms
   std::map<caf::actor_addr, EffectTask> live;  // by runner
   std::int64_t incarnations = 0;

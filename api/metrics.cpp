@@ -144,6 +144,11 @@ struct Metrics::Families {
   Window recovered_day{one_day_ms};
   Window failed_day{one_day_ms};
   Window rollbacks_day{one_day_ms};
+
+  void count_rollback(TimeMs now_ms) {
+    rollbacks.Increment();
+    rollbacks_day.add(now_ms);
+  }
 };
 
 Metrics::Metrics() : families_(std::make_unique<Families>()) {
@@ -183,9 +188,11 @@ void Metrics::count_event(const Event& event, TimeMs now_ms) {
     const bool recovered = outcome->result == "recovered";
     (recovered ? f.recovered_day : f.failed_day).add(now_ms);
     if (recovered) f.recover.Observe(outcome->seconds_to_recover);
-  } else if (std::holds_alternative<RolledBack>(event.body)) {
-    f.rollbacks.Increment();
-    f.rollbacks_day.add(now_ms);
+  } else if (const auto* undone = std::get_if<RolledBack>(&event.body)) {
+    // One in doubt ends once a person has answered: with another such event where it goes on.
+    if (undone->result != "in_doubt") f.count_rollback(now_ms);
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    if (resolved->answer == "not_undone") f.count_rollback(now_ms);
   } else if (const auto* dead = std::get_if<DeadLettered>(&event.body)) {
     f.dead_letters.Add({{"reason", dead_letter_word(dead->reason)}}).Increment();
   } else if (const auto* forwarded = std::get_if<Forwarded>(&event.body)) {

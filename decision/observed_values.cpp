@@ -1,5 +1,6 @@
 #include "decision/observed_values.hpp"
 
+#include <algorithm>
 #include <vector>
 
 namespace selfheal {
@@ -15,7 +16,10 @@ std::string key_of(const std::string& service, const std::string& metric) {
 void ObservedValues::take(const Token& token) {
   for (const WatchedSample& sample : token.watched) {
     ObservedValue& value = values_.at(key_of(sample.service, sample.metric));
-    if (sample.time_ms >= value.time_ms) value = {sample.value, sample.time_ms};
+    // A sender's clock that is ahead must neither hide what others say later nor make what was
+    // observed before a run look like something from after it.
+    const TimeMs time_ms = std::min(sample.time_ms, token.cut.tick_ms);
+    if (time_ms >= value.time_ms) value = {sample.value, time_ms};
   }
 }
 

@@ -32,16 +32,16 @@ void merge(Json& document, const Body& body) {
 }
 
 // What a person needs who has to find out whether a step had its effect.
-void tell_doubt(Json& run, TimeMs since_ms) {
+void tell_doubt(Json& run, TimeMs since_ms, bool undoing) {
   run["awaits_answer"] = true;
   run["in_doubt_since_ms"] = since_ms;
   std::string target = text_at(run, "service");
   if (const std::string id = text_at(run, "resource_id"); !id.empty()) {
     target += ", " + text_at(run, "resource_kind") + " " + id;
   }
-  run["look_at"] = "whether step '" + text_at(run, "step_name") + "' of playbook " +
-                   text_at(run, "playbook") + " had its effect on " + target +
-                   " (effect: " + text_at(run, "effect") +
+  run["look_at"] = std::string("whether ") + (undoing ? "the undo by step '" : "step '") +
+                   text_at(run, "step_name") + "' of playbook " + text_at(run, "playbook") +
+                   " had its effect on " + target + " (effect: " + text_at(run, "effect") +
                    "; its target knows it by the key or SELF_HEAL_ACTION_ID " + text_at(run, "id") +
                    "); then: selfheal resolve " + text_at(run, "id") +
                    " --outcome happened|not_happened --reason T";
@@ -209,13 +209,17 @@ void ReadModel::apply_run_end(TimeMs at_ms, const Event& event) {
     runs_.change(finished->action_id, [&](Json& run) {
       run["state"] = finished->result;
       run["reason"] = finished->reason;
-      if (finished->awaits_answer) tell_doubt(run, at_ms);
+      if (finished->awaits_answer) tell_doubt(run, at_ms, false);
     });
     change_proposal(finished->proposal_id, finished->result, at_ms);
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     runs_.change(outcome->action_id, [&](Json& run) {
       run["outcome"] = outcome->result;
       run["reason"] = outcome->reason;
+      // Only an undo is left in doubt after the run was finished.
+      if (outcome->awaits_answer && !run.value("awaits_answer", false)) {
+        tell_doubt(run, at_ms, true);
+      }
       run["awaits_answer"] = outcome->awaits_answer;
       if (outcome->result == "rolled_back" || outcome->result == "in_doubt") {
         run["state"] = outcome->result;
@@ -223,7 +227,9 @@ void ReadModel::apply_run_end(TimeMs at_ms, const Event& event) {
       run["seconds_to_recover"] = outcome->seconds_to_recover;
     });
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
-    const char* state = resolved->answer == "happened" ? "succeeded" : "not_happened";
+    const char* state = "succeeded";
+    if (resolved->answer == "not_happened") state = "not_happened";
+    if (resolved->answer == "not_undone") state = "failed";
     runs_.change(resolved->action_id, [&](Json& run) {
       run["state"] = state;
       run["awaits_answer"] = false;

@@ -228,7 +228,7 @@ struct ProbeRequested {
   static constexpr const char* kName = "probe_requested";
   std::string probe_id;
   std::string action_id;
-  std::string purpose;         // verify, precondition or wait_for
+  std::string purpose;         // verify, precondition, wait_for or effect
   std::int64_t condition = 0;  // index
   std::int64_t step = 0;       // that waits for it
   std::int64_t valid_until_ms = 0;
@@ -261,7 +261,7 @@ struct RollbackRequested {
 struct RolledBack {
   static constexpr const char* kName = "rolled_back";
   std::string action_id;
-  std::string result;  // succeeded or failed
+  std::string result;  // succeeded, failed or in_doubt
   std::string reason;
   static constexpr auto fields() {
     return std::tuple{field("action_id", &RolledBack::action_id),
@@ -286,7 +286,7 @@ struct Outcome {
   std::string approved_by;
   std::vector<CheckResult> conditions;
   bool awaits_answer = false;  // in_doubt: another outcome follows a person's answer
-  std::string answer;          // happened or not_happened, where a person ended the doubt
+  std::string answer;          // of the DoubtResolved, where a person ended the doubt
   static constexpr auto fields() {
     return std::tuple{field("action_id", &Outcome::action_id),
                       field("proposal_id", &Outcome::proposal_id),
@@ -312,7 +312,7 @@ struct DoubtResolved {
   std::string action_id;
   std::string proposal_id;
   std::string incident_id;
-  std::string answer;  // happened or not_happened
+  std::string answer;  // happened or not_happened; of an undo: undone or not_undone
   std::string by;      // the key's name
   std::string reason;
   std::string nonce;

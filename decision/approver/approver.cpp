@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/signature.hpp"
 #include "decision/runner/runner.hpp"
 
 namespace selfheal {
@@ -11,8 +10,6 @@ namespace {
 
 const std::string all_starts = "all";
 const std::string all_input = "all";
-// A control message older or newer than this by its own time is a replay or a wrong clock.
-constexpr DurationMs control_age_ms_max = 10 * one_minute_ms;
 // Nonces are kept for longer than a message may be old.
 constexpr DurationMs nonce_kept_ms = one_hour_ms;
 constexpr DurationMs start_window_ms = one_minute_ms;
@@ -49,10 +46,6 @@ bool is_hard(const std::string& check) {
   return check == "rate_limit" || check == "breaker" || check == "freshness" ||
          check == "fleet_concurrent" || check == "fleet_starts" || check == "precondition" ||
          check == "policy_deny";
-}
-
-bool is_for_another_stage(const std::string& kind) {
-  return kind == "forward" || kind == "reload" || kind == "lock_grant" || kind == "lock_wait";
 }
 
 std::string failed_names(const Verdict& verdict, bool hard_only) {
@@ -96,6 +89,12 @@ void Approver::save(PageSink& sink) {
   observed_.save(sink);
 }
 
+// What a trial ended by nothing done left behind, in pages of builds that never took it back.
+void Approver::forget_soft() {
+  observed_.clear();
+  breakers_.forget_trials([this](const std::string& id) { return active_.find(id) == nullptr; });
+}
+
 bool Approver::load(std::string_view page_key, std::string_view value) {
   return held_.load(page_key, value) || rates_.load(page_key, value) ||
          breakers_.load(page_key, value) || active_.load(page_key, value) ||
@@ -122,10 +121,12 @@ void Approver::on_outcome(const Outcome& outcome, const EventPlace& place) {
   const ActiveRun* run = active_.find(outcome.action_id);
   if (run == nullptr) return;
   if (outcome.awaits_answer) {
-    doubts_.put(outcome.action_id,
-                {outcome.service, outcome.proposal_id, outcome.incident_id, run->breaker});
+    doubts_.put(outcome.action_id, {outcome.service, outcome.proposal_id, outcome.incident_id,
+                                    run->breaker, run->undoing});
   }
-  breakers_.on_outcome(run->breaker, outcome, place, settings().breaker);
+  // It counted the run when the undo was left in doubt.
+  const bool counted = outcome.answer == "undone" || outcome.answer == "not_undone";
+  if (!counted) breakers_.on_outcome(run->breaker, outcome, place, settings().breaker);
   active_.erase(outcome.action_id);
 }
 
@@ -133,11 +134,38 @@ void Approver::on_resolved(const DoubtResolved& resolved, const EventPlace& plac
   nonces_.at(resolved.nonce).until_ms = place.tick_ms + nonce_kept_ms;
   const DoubtRow* doubt = doubts_.find(resolved.action_id);
   if (doubt == nullptr) return;
-  // It is verified like any other run. What has not happened tells the breaker nothing.
-  if (resolved.answer == "happened") {
-    active_.put(resolved.action_id, {doubt->service, doubt->breaker, place.tick_ms});
+  // It is verified like any other run, or undone further. What has not happened tells the breaker
+  // nothing.
+  if (resolved.answer == "happened" || resolved.answer == "undone") {
+    active_.put(resolved.action_id,
+                {doubt->service, doubt->breaker, place.tick_ms, doubt->undoing});
   }
   doubts_.erase(resolved.action_id);
+}
+
+// A place and a trial are taken by the approval itself, not by the run that it leads to: others are
+// judged in the same cut, before the runner has said anything. Its intent follows in that cut.
+void Approver::on_approved(const Proposal& proposal, const EventPlace& place) {
+  const std::string breaker = Breakers::key_of(proposal.playbook, proposal.resource_kind);
+  active_.put(proposal.proposal_id, {proposal.service, breaker, place.tick_ms});
+  note_time(starts_.at(all_starts), place.tick_ms, start_window_ms);
+  breakers_.on_approved(breaker, proposal.proposal_id);
+}
+
+void Approver::on_intent(const RunIntent& intent, const EventPlace& place) {
+  const std::string breaker = Breakers::key_of(intent.playbook, intent.resource_kind);
+  active_.erase(intent.proposal_id);
+  active_.put(intent.action_id, {intent.service, breaker, place.tick_ms});
+  breakers_.on_intent(breaker, intent.proposal_id, intent.action_id);
+}
+
+void Approver::on_run_finished(const RunFinished& finished) {
+  // All others end with an outcome.
+  if (finished.result != "dry_run" && finished.result != "precondition_failed") return;
+  if (const ActiveRun* run = active_.find(finished.action_id)) {
+    breakers_.on_nothing_done(run->breaker, finished.action_id);
+  }
+  active_.erase(finished.action_id);
 }
 
 void Approver::evolve(const Event& event, const EventPlace& place) {
@@ -154,6 +182,8 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     HeldProposal* held = held_.edit(verdict->proposal_id);
     if (held == nullptr) return;
     if (verdict->verdict == "approved" || verdict->verdict == "denied") {
+      const bool runs = verdict->verdict == "approved" && verdict->mode != "observe";
+      if (runs) on_approved(held->proposal, place);
       held_.erase(verdict->proposal_id);
       return;
     }
@@ -169,14 +199,11 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
   } else if (const auto* answered = std::get_if<ApprovalAnswered>(&event.body)) {
     nonces_.at(answered->nonce).until_ms = place.tick_ms + nonce_kept_ms;
   } else if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
-    const std::string breaker = Breakers::key_of(intent->playbook, intent->resource_kind);
-    active_.put(intent->action_id, {intent->service, breaker, place.tick_ms});
-    note_time(starts_.at(all_starts), place.tick_ms, start_window_ms);
-    breakers_.on_intent(breaker, intent->action_id);
+    on_intent(*intent, place);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
-    if (finished->result == "dry_run" || finished->result == "precondition_failed") {
-      active_.erase(finished->action_id);
-    }
+    on_run_finished(*finished);
+  } else if (const auto* request = std::get_if<RollbackRequested>(&event.body)) {
+    if (ActiveRun* run = active_.edit(request->action_id)) run->undoing = true;
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     on_outcome(*outcome, place);
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
@@ -277,21 +304,25 @@ void Approver::check_autonomy(const Token& token, const Proposal& proposal,
       number(settings().choice.gate));
 }
 
-void Approver::check_policy(const Token& token, const Proposal& proposal, Verdict& verdict) const {
+PolicyFacts Approver::facts_of(const Proposal& proposal, bool in_window) const {
   const ServiceEntry* service = find_service(settings(), proposal.service);
-  const PolicyFacts facts = {
-      {"impact", proposal.impact},
-      {"blast_radius", number(proposal.blast_radius.count)},
-      {"confidence", number(proposal.confidence)},
-      {"change_window", truth(in_change_window(settings(), token.cut.tick_ms))},
-      {"proactive", truth(proposal.proactive)},
-      {"service", proposal.service},
-      {"code", proposal.code},
-      {"playbook", proposal.playbook},
-      {"risk", proposal.risk},
-      {"tier", service == nullptr ? "unknown" : service->risk_tier},
-      {"resource_kind", proposal.resource_kind}};
-  const PolicyRuling ruling = rule(settings().policies, verdict.action, facts);
+  return {{"impact", proposal.impact},
+          {"blast_radius", number(proposal.blast_radius.count)},
+          {"confidence", number(proposal.confidence)},
+          {"change_window", truth(in_window)},
+          {"proactive", truth(proposal.proactive)},
+          {"service", proposal.service},
+          {"code", proposal.code},
+          {"playbook", proposal.playbook},
+          {"risk", proposal.risk},
+          {"tier", service == nullptr ? "unknown" : service->risk_tier},
+          {"resource_kind", proposal.resource_kind}};
+}
+
+void Approver::check_policy(const Token& token, const Proposal& proposal, Verdict& verdict) const {
+  const bool in_window = in_change_window(settings(), token.cut.tick_ms);
+  const PolicyRuling ruling =
+      rule(settings().policies, verdict.action, facts_of(proposal, in_window));
   verdict.policy_hash = ruling.hash;
   const std::string name = ruling.decision == "deny" ? "policy_deny" : "policy";
   add(verdict, name, ruling.decision == "allow", ruling.decision, "allow");
@@ -351,97 +382,6 @@ void Approver::judge(Token& token, const Proposal& proposal, const std::string& 
   ApprovalRequested request{proposal.proposal_id, proposal.incident_id, proposal.playbook,
                             verdict.content_hash, verdict.reason,       verdict.expires_ms};
   emit(token, {proposal.service, proposal.incident_id, id, request});
-}
-
-void Approver::refuse(Token& token, const ControlInput& control, const std::string& reason) {
-  const ControlMessage& message = control.message;
-  emit(token, {"", "", cause_of_control(control.offset),
-               ControlRefused{message.kind, message.target, message.key_id, reason}});
-}
-
-std::string Approver::why_refused(const Token& token, const ControlMessage& message) const {
-  const KeyEntry* key = find_key(settings(), message.key_id);
-  if (key == nullptr) return "no key of that name is known here";
-  if (!verify(key->public_key, message.signed_text(), message.signature)) {
-    return "the signature is missing or wrong";
-  }
-  if (key->role != "operator" && key->role != "admin") return "the key's role may not answer";
-  if (message.nonce.size() < 16) return "the nonce is missing";
-  // Not whether the row is there: when old rows are dropped must make no difference.
-  const NonceRow* used = nonces_.find(message.nonce);
-  if (used != nullptr && used->until_ms >= token.cut.tick_ms) return "the message was used before";
-  if (message.time_ms < token.cut.tick_ms - control_age_ms_max ||
-      message.time_ms > token.cut.tick_ms + control_age_ms_max) {
-    return "the message is older or newer than ten minutes";
-  }
-  return {};
-}
-
-void Approver::take_controls(Token& token) {
-  for (const ControlInput& control : token.controls) {
-    if (!control.unreadable.empty()) {
-      refuse(token, control, control.unreadable);
-    } else if (control.message.kind == "approve" || control.message.kind == "deny") {
-      take_answer(token, control);
-    } else if (control.message.kind == "resolve") {
-      take_resolution(token, control);
-    } else if (!is_for_another_stage(control.message.kind)) {
-      refuse(token, control, "unknown kind of control message");
-    }
-  }
-  std::vector<std::string> old;
-  for (const auto& [nonce, row] : nonces_.rows()) {
-    if (row.until_ms < token.cut.tick_ms) old.push_back(nonce);
-  }
-  for (const std::string& nonce : old) nonces_.erase(nonce);
-}
-
-void Approver::take_answer(Token& token, const ControlInput& control) {
-  const ControlMessage& message = control.message;
-  const std::string refusal = why_refused(token, message);
-  if (!refusal.empty()) return refuse(token, control, refusal);
-  const HeldProposal* found = held_.find(message.target);
-  if (found == nullptr || found->state.empty()) {
-    return refuse(token, control, "no proposal of that id waits for an answer");
-  }
-  const HeldProposal held = *found;
-  const Playbook* playbook = find_playbook(settings(), held.proposal.playbook);
-  const bool unchanged = playbook != nullptr && hash_of(*playbook) == held.proposal.playbook_hash;
-  if (message.content_hash != held.content_hash || !unchanged) {
-    return refuse(token, control, "what was to be approved has changed since it was proposed");
-  }
-  const Proposal& proposal = held.proposal;
-  ApprovalAnswered answered{proposal.proposal_id, message.kind,  message.key_id,
-                            message.reason,       message.nonce, message.time_ms};
-  const std::string id = emit(
-      token, {proposal.service, proposal.incident_id, cause_of_control(control.offset), answered});
-  Verdict verdict{.proposal_id = proposal.proposal_id};
-  verdict.verdict = message.kind == "approve" ? "approved" : "denied";
-  verdict.approved_by = message.key_id;
-  verdict.reason =
-      message.kind == "approve" ? "approved by " + message.key_id : "denied by " + message.key_id;
-  if (!message.reason.empty()) verdict.reason += ": " + message.reason;
-  verdict.action = held.action;
-  verdict.policy_hash = held.policy_hash;
-  verdict.content_hash = held.content_hash;
-  verdict.mode = settings().mode;
-  emit(token, {proposal.service, proposal.incident_id, id, verdict});
-}
-
-void Approver::take_resolution(Token& token, const ControlInput& control) {
-  const ControlMessage& message = control.message;
-  const std::string refusal = why_refused(token, message);
-  if (!refusal.empty()) return refuse(token, control, refusal);
-  if (message.body != "happened" && message.body != "not_happened") {
-    return refuse(token, control, "the outcome is neither happened nor not_happened");
-  }
-  const DoubtRow* found = doubts_.find(message.target);
-  if (found == nullptr) return refuse(token, control, "no run of that id is in doubt");
-  const DoubtRow doubt = *found;
-  DoubtResolved resolved{message.target, doubt.proposal_id, doubt.incident_id, message.body,
-                         message.key_id, message.reason,    message.nonce,     message.time_ms};
-  emit(token,
-       {doubt.service, doubt.incident_id, cause_of_control(control.offset), std::move(resolved)});
 }
 
 void Approver::move_held(Token& token) {

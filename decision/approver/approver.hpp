@@ -44,9 +44,11 @@ struct ActiveRun {
   std::string service;
   std::string breaker;
   TimeMs since_ms = 0;
+  bool undoing = false;  // its rollback was asked for
   static constexpr auto fields() {
     return std::tuple{field("service", &ActiveRun::service), field("breaker", &ActiveRun::breaker),
-                      field("since_ms", &ActiveRun::since_ms)};
+                      field("since_ms", &ActiveRun::since_ms),
+                      field("undoing", &ActiveRun::undoing)};
   }
   bool operator==(const ActiveRun&) const = default;
 };
@@ -57,10 +59,12 @@ struct DoubtRow {
   std::string proposal_id;
   std::string incident_id;
   std::string breaker;
+  bool undoing = false;  // the doubt is of its rollback
   static constexpr auto fields() {
-    return std::tuple{
-        field("service", &DoubtRow::service), field("proposal_id", &DoubtRow::proposal_id),
-        field("incident_id", &DoubtRow::incident_id), field("breaker", &DoubtRow::breaker)};
+    return std::tuple{field("service", &DoubtRow::service),
+                      field("proposal_id", &DoubtRow::proposal_id),
+                      field("incident_id", &DoubtRow::incident_id),
+                      field("breaker", &DoubtRow::breaker), field("undoing", &DoubtRow::undoing)};
   }
   bool operator==(const DoubtRow&) const = default;
 };
@@ -85,7 +89,7 @@ class Approver : public Stage {
   TimeMs next_due_ms() const override;
   void save(PageSink& sink) override;
   bool load(std::string_view page_key, std::string_view value) override;
-  void forget_soft() override { observed_.clear(); }
+  void forget_soft() override;
 
   const Table<HeldProposal>& held() const { return held_; }
 
@@ -100,12 +104,18 @@ class Approver : public Stage {
   void check_autonomy(const Token& token, const Proposal& proposal, Verdict& verdict) const;
   void check_policy(const Token& token, const Proposal& proposal, Verdict& verdict) const;
   void check_preconditions(const Token& token, const Proposal& proposal, Verdict& verdict) const;
+  PolicyFacts facts_of(const Proposal& proposal, bool in_window) const;
   void take_controls(Token& token);
   void take_answer(Token& token, const ControlInput& control);
   void take_resolution(Token& token, const ControlInput& control);
+  void on_approved(const Proposal& proposal, const EventPlace& place);
+  void on_intent(const RunIntent& intent, const EventPlace& place);
+  void on_run_finished(const RunFinished& finished);
   void on_outcome(const Outcome& outcome, const EventPlace& place);
   void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
   std::string why_refused(const Token& token, const ControlMessage& message) const;
+  std::string why_not_now(const Token& token, const HeldProposal& held,
+                          const std::string& answer) const;
   void refuse(Token& token, const ControlInput& control, const std::string& reason);
   void tell_breakers(Token& token);
   void move_held(Token& token);
@@ -114,10 +124,10 @@ class Approver : public Stage {
   Table<HeldProposal> held_;  // by proposal id
   Table<RateRow> rates_;      // by service
   Breakers breakers_;
-  Table<ActiveRun> active_;          // by action id
+  Table<ActiveRun> active_;          // by action id; until the intent, by proposal id
   Table<DoubtRow> doubts_;           // by action id, until a person answers
   Table<NonceRow> nonces_;           // of the last hour
-  Table<RateRow> starts_;            // one row: run intents of the last minute
+  Table<RateRow> starts_;            // one row: approved runs of the last minute
   Table<SuspectedInput> suspected_;  // at most one row
   ObservedValues observed_;
 };

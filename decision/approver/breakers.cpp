@@ -61,9 +61,30 @@ TimeMs Breakers::next_due_ms() const {
   return due_ms;
 }
 
-void Breakers::on_intent(const std::string& key, const std::string& action_id) {
+void Breakers::on_approved(const std::string& key, const std::string& proposal_id) {
   const BreakerRow* row = rows_.find(key);
-  if (row != nullptr && row->open_until_ms > 0) rows_.edit(key)->trial_action = action_id;
+  if (row != nullptr && row->open_until_ms > 0) rows_.edit(key)->trial_action = proposal_id;
+}
+
+void Breakers::on_intent(const std::string& key, const std::string& proposal_id,
+                         const std::string& action_id) {
+  const BreakerRow* row = rows_.find(key);
+  if (row != nullptr && row->trial_action == proposal_id) {
+    rows_.edit(key)->trial_action = action_id;
+  }
+}
+
+void Breakers::on_nothing_done(const std::string& key, const std::string& action_id) {
+  const BreakerRow* row = rows_.find(key);
+  if (row != nullptr && row->trial_action == action_id) rows_.edit(key)->trial_action.clear();
+}
+
+void Breakers::forget_trials(const std::function<bool(const std::string& id)>& is_over) {
+  std::vector<std::string> over;
+  for (const auto& [key, row] : rows_.rows()) {
+    if (!row.trial_action.empty() && is_over(row.trial_action)) over.push_back(key);
+  }
+  for (const std::string& key : over) rows_.edit(key)->trial_action.clear();
 }
 
 void Breakers::on_outcome(const std::string& key, const Outcome& outcome, const EventPlace& place,
@@ -71,11 +92,12 @@ void Breakers::on_outcome(const std::string& key, const Outcome& outcome, const 
   if (outcome.result == "recovered" && rows_.find(key) == nullptr) return;
   BreakerRow& row = rows_.at(key);
   const bool trial = row.trial_action == outcome.action_id;
-  row.trial_action.clear();
+  if (trial) row.trial_action.clear();
   row.changed_by = place.id();
   if (outcome.result == "recovered") {
     row.failures = 0;
     row.open_until_ms = 0;
+    row.trial_action.clear();  // closed, there is nothing to try
   } else if (++row.failures >= limits.failures || trial) {
     row.open_until_ms = place.tick_ms + limits.reset.ms;
   }

@@ -2,6 +2,7 @@
 // Circuit breakers, one for each playbook and resource kind: a playbook that fails again and again
 // is left alone for a while, then one run may try. Changed by events alone, so that they survive a
 // restart; each change is told as a decision of its own in the cut after it.
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace selfheal {
 struct BreakerRow {
   std::int64_t failures = 0;
   TimeMs open_until_ms = 0;
-  std::string trial_action;  // the run that is trying a half-open breaker
-  std::string changed_by;    // id of the decision that moved it last
+  // What is trying a half-open breaker: an approved proposal, and then its run.
+  std::string trial_action;
+  std::string changed_by;  // id of the decision that moved it last
   // As it was last told.
   std::string told_state = "closed";
   std::int64_t told_failures = 0;
@@ -49,10 +51,16 @@ class Breakers {
   // When there is something to tell: 0 where there is already.
   TimeMs next_due_ms() const;
 
-  void on_intent(const std::string& key, const std::string& action_id);
+  void on_approved(const std::string& key, const std::string& proposal_id);
+  void on_intent(const std::string& key, const std::string& proposal_id,
+                 const std::string& action_id);
+  // The run has ended without an outcome, because nothing was done: another may try.
+  void on_nothing_done(const std::string& key, const std::string& action_id);
   void on_outcome(const std::string& key, const Outcome& outcome, const EventPlace& place,
                   const BreakerSettings& limits);
   void on_told(const BreakerChanged& changed);
+
+  void forget_trials(const std::function<bool(const std::string& id)>& is_over);
 
   void save(PageSink& sink) { rows_.save(sink); }
   bool load(std::string_view page_key, std::string_view value) {

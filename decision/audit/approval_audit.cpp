@@ -10,6 +10,9 @@ namespace selfheal {
 namespace {
 
 constexpr DurationMs answer_age_ms_max = 10 * one_minute_ms;
+// The first fold version that takes a place in the fleet with the approval. Earlier ones took it
+// with the run's intent, so that what was judged in one cut shared the last place.
+constexpr std::int64_t fold_version_with_places_by_approval = 7;
 
 // What an approval covers, as its documentation says: playbook, service, resource and labels.
 std::string content_hash_of(const Proposal& proposal) {
@@ -33,6 +36,9 @@ std::int64_t size_of(const std::deque<TimeMs>& times) {
 }  // namespace
 
 void ApprovalAudit::take(const JournalRecord& record, AuditReport& report) {
+  if (record.kind == JournalKind::claim) {
+    places_by_approval_ = record.fold_version >= fold_version_with_places_by_approval;
+  }
   if (record.kind == JournalKind::config) {
     Result<Settings> settings = settings_from_text(record.content);
     if (settings) settings_ = std::move(*settings);
@@ -54,6 +60,7 @@ void ApprovalAudit::take_event(const JournalRecord& record, std::size_t k, Audit
     }
     answers_[answered->proposal_id] = {*answered, event.causation_id, now_ms};
   } else if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
+    if (verdict->expires_ms > 0) expires_ms_[verdict->proposal_id] = verdict->expires_ms;
     if (verdict->verdict == "approved") take_verdict(place, now_ms, *verdict, report);
   } else if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     report.count(8);
@@ -67,7 +74,7 @@ void ApprovalAudit::take_event(const JournalRecord& record, std::size_t k, Audit
       approval->second.used = true;
     }
     active_.insert(intent->action_id);
-    begun_ms_.push_back(now_ms);
+    if (active_.erase(intent->proposal_id) == 0) begun_ms_.push_back(now_ms);
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
     const bool over = finished->result == "dry_run" || finished->result == "precondition_failed";
     if (over) active_.erase(finished->action_id);
@@ -89,8 +96,14 @@ void ApprovalAudit::take_verdict(const std::string& place, TimeMs now_ms, const 
     report.violate(8, place, verdict.proposal_id + " is approved with another content");
   }
   approvals_[verdict.proposal_id] = {verdict.content_hash};
-  if (verdict.approved_by == "policy") return check_policy(place, now_ms, proposal->second, report);
-  check_person(place, verdict, report);
+  if (verdict.approved_by == "policy") {
+    check_policy(place, now_ms, proposal->second, report);
+  } else {
+    check_person(place, now_ms, verdict, report);
+  }
+  if (!places_by_approval_ || verdict.mode == "observe") return;
+  active_.insert(verdict.proposal_id);
+  begun_ms_.push_back(now_ms);
 }
 
 void ApprovalAudit::check_policy(const std::string& place, TimeMs now_ms, const Proposal& proposal,
@@ -118,8 +131,12 @@ void ApprovalAudit::check_policy(const std::string& place, TimeMs now_ms, const 
   }
 }
 
-void ApprovalAudit::check_person(const std::string& place, const Verdict& verdict,
+void ApprovalAudit::check_person(const std::string& place, TimeMs now_ms, const Verdict& verdict,
                                  AuditReport& report) {
+  const auto expires = expires_ms_.find(verdict.proposal_id);
+  if (places_by_approval_ && expires != expires_ms_.end() && expires->second <= now_ms) {
+    report.violate(8, place, "approved by a person after the request had expired");
+  }
   const auto answer = answers_.find(verdict.proposal_id);
   const bool answered = answer != answers_.end() &&
                         answer->second.answered.by == verdict.approved_by &&

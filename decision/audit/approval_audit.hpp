@@ -38,7 +38,8 @@ class ApprovalAudit {
                     AuditReport& report);
   void check_policy(const std::string& place, TimeMs now_ms, const Proposal& proposal,
                     AuditReport& report);
-  void check_person(const std::string& place, const Verdict& verdict, AuditReport& report);
+  void check_person(const std::string& place, TimeMs now_ms, const Verdict& verdict,
+                    AuditReport& report);
   // Why a message does not carry the answer; empty where it does.
   std::string answer_obstacle(const std::string& text, const ApprovalAnswered& answered,
                               const Verdict& verdict, TimeMs now_ms) const;
@@ -56,7 +57,10 @@ class ApprovalAudit {
   std::map<std::string, Answer> answers_;                  // by proposal
   std::set<std::string> nonces_;
   std::map<std::string, Approval> approvals_;  // by proposal
-  std::set<std::string> active_;               // runs, by action id
+  std::map<std::string, TimeMs> expires_ms_;   // of what is held, by proposal
+  // The build that writes takes a place with the approval, and no answer after its request's end.
+  bool places_by_approval_ = false;
+  std::set<std::string> active_;  // runs, by action id; until the intent, by proposal
   bool input_suspected_ = false;
   std::deque<TimeMs> begun_ms_;
 };

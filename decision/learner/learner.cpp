@@ -34,8 +34,9 @@ void Learner::evolve(const Event& event, const EventPlace&) {
       choices_.erase(outcome->proposal_id);
     }
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
-    // What was never done says nothing about what it would have helped.
-    if (resolved->answer != "happened") choices_.erase(resolved->proposal_id);
+    // What was never done says nothing about what it would have helped. Where an undo was in doubt,
+    // what was to be undone had been done.
+    if (resolved->answer == "not_happened") choices_.erase(resolved->proposal_id);
   } else if (const auto* learned = std::get_if<Learned>(&event.body)) {
     learn_from(posteriors_, *learned);
     changed_arms_.insert({learned->service, learned->code, learned->playbook});

@@ -164,6 +164,17 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
   }
 }
 
+// The undo of a step has had its effect after all: the steps before it are undone as well.
+void Runner::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
+  RunRow* run = resolved.answer == "undone" ? runs_.edit(resolved.action_id) : nullptr;
+  if (run == nullptr) return;
+  run->phase = "ready";
+  --run->step;
+  run->attempt = 0;
+  run->tries_failed = 0;
+  run->due_ms = place.tick_ms;
+}
+
 void Runner::evolve(const Event& event, const EventPlace& place) {
   locks_.evolve(event);
   if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
@@ -207,6 +218,8 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
     }
   } else if (const auto* rolled_back = std::get_if<RolledBack>(&event.body)) {
     if (RunRow* run = runs_.edit(rolled_back->action_id)) run->phase = "done";
+  } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
+    on_resolved(*resolved, place);
   } else if (const auto* requested = std::get_if<LockRequested>(&event.body)) {
     if (RunRow* run = runs_.edit(requested->action_id)) run->due_ms = requested->give_up_ms;
   } else if (const auto* acquired = std::get_if<LockAcquired>(&event.body)) {
@@ -299,15 +312,18 @@ void Runner::finish_step(Token& token, const std::string& action_id, const StepR
                         .took_ms = result.took_ms};
   emit(token, {run.intent.service, run.intent.incident_id, "step:" + action_id, finished});
   const bool unknown = result.status == "lost" || result.status == "in_doubt";
-  const bool may_repeat = run.intent.effect == "idempotent" || run.rollback;
+  const bool may_repeat = run.intent.effect == "idempotent";
   if ((unknown && !may_repeat) || result.status == "fenced") {
     const Playbook* playbook = approved_playbook(run);
-    if (unknown && run.intent.effect == "verifiable" && playbook != nullptr &&
+    // The probe tells of the playbook's effect, not of how far its undo has come.
+    if (unknown && !run.rollback && run.intent.effect == "verifiable" && playbook != nullptr &&
         !playbook->probe.empty()) {
       return ask_probe(token, action_id, "effect");
     }
     return finish_run(token, action_id, "in_doubt",
-                      "it is not known whether step '" + finished.step_name + "' had its effect");
+                      std::string("it is not known whether ") +
+                          (run.rollback ? "the undo by step '" : "step '") + finished.step_name +
+                          "' had its effect");
   }
   const RunRow* now = runs_.find(action_id);
   if (now != nullptr && now->due_ms <= token.cut.tick_ms) move_due(token, action_id);
@@ -475,7 +491,9 @@ void Runner::finish_run(Token& token, const std::string& action_id, const std::s
   const RunRow run = *runs_.find(action_id);
   const std::string cause = "run:" + action_id;
   if (run.rollback) {
-    RolledBack undone{action_id, result == "succeeded" ? "succeeded" : "failed", reason};
+    // In doubt its lock is kept: an undo of which nobody knows may still act.
+    const bool known = result == "succeeded" || result == "in_doubt";
+    RolledBack undone{action_id, known ? result : "failed", reason};
     emit(token, {run.intent.service, run.intent.incident_id, cause, undone});
     return;
   }

@@ -92,6 +92,7 @@ class Runner : public Stage {
   const Playbook* approved_playbook(const RunRow& run) const;
   const Step* current_step(const RunRow& run) const;
   void on_started(const RunStarted& started, const EventPlace& place);
+  void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
   void on_step_finished(const StepFinished& finished, const EventPlace& place);
 
   Table<RunRow> runs_;         // by action id

@@ -60,9 +60,15 @@ void Verifier::on_resolved(const DoubtResolved& resolved, const EventPlace& plac
   if (row == nullptr) return;
   row->answer = resolved.answer;
   if (resolved.answer == "happened") return begin_watching(*row, place.tick_ms);
+  if (resolved.answer == "undone") {
+    row->phase = "undoing";
+    return;
+  }
+  const std::string absent = resolved.by + " says that it has not happened" +
+                             (resolved.reason.empty() ? "" : ": " + resolved.reason);
   row->phase = "absent";
-  row->reason = resolved.by + " says that it has not happened" +
-                (resolved.reason.empty() ? "" : ": " + resolved.reason);
+  row->reason =
+      resolved.answer == "not_undone" ? row->reason + "; the rollback failed: " + absent : absent;
 }
 
 void Verifier::evolve(const Event& event, const EventPlace& place) {
@@ -125,12 +131,17 @@ void Verifier::take_run_ends(Token& token) {
       const RolledBack rolled_back = *undone;
       const VerificationRow* row = rows_.find(rolled_back.action_id);
       if (row == nullptr) continue;
-      const bool complete = rolled_back.result == "succeeded";
-      conclude(
-          token, rolled_back.action_id, complete ? "rolled_back" : "not_recovered",
-          complete ? row->reason : row->reason + "; the rollback failed: " + rolled_back.reason);
+      take_rollback_end(token, rolled_back, std::string(row->reason));
     }
   }
+}
+
+void Verifier::take_rollback_end(Token& token, const RolledBack& ended, const std::string& reason) {
+  if (ended.result == "succeeded") return conclude(token, ended.action_id, "rolled_back", reason);
+  const bool doubtful = ended.result == "in_doubt";
+  conclude(token, ended.action_id, doubtful ? "in_doubt" : "not_recovered",
+           reason + (doubtful ? "; the rollback is in doubt: " : "; the rollback failed: ") +
+               ended.reason);
 }
 
 void Verifier::take_probes(const Token& token) {
@@ -141,6 +152,7 @@ void Verifier::take_probes(const Token& token) {
     const auto index = static_cast<std::size_t>(probe->condition);
     if (row == nullptr || row->phase != "watching" || index >= row->progress.size()) continue;
     ConditionProgress& progress = row->progress[index];
+    if (progress.probe_id == probe->probe_id) progress.probe_id.clear();
     progress.last_value = probe->detail;
     if (!probe->holds) progress.held_since_ms = 0;
     if (probe->holds && progress.held_since_ms == 0) progress.held_since_ms = token.cut.tick_ms;
@@ -201,13 +213,20 @@ void Verifier::ask_probes(Token& token, const std::string& action_id, const Play
   row->next_probe_ms = token.cut.tick_ms + settings().run.probe_interval.ms;
   const RunIntent intent = row->intent;
   for (std::size_t i = 0; i < playbook.verify.size(); ++i) {
-    const bool probes = playbook.verify[i].metric.empty() && !row->progress[i].done;
-    if (!probes) continue;
+    ConditionProgress& progress = row->progress[i];
+    if (!playbook.verify[i].metric.empty() || progress.done) continue;
+    // A probe that hangs holds a thread: a second one would hold another and say no more.
+    const bool awaited = !progress.probe_id.empty() && progress.probe_epoch == token.facts.epoch &&
+                         progress.probe_until_ms > token.cut.tick_ms;
+    if (awaited) continue;
     ProbeRequested probe{.probe_id = token.name_of("probe", token.events.size()),
                          .action_id = action_id,
                          .purpose = "verify",
                          .condition = static_cast<std::int64_t>(i),
                          .valid_until_ms = token.cut.tick_ms + 2 * settings().run.start_valid.ms};
+    progress.probe_id = probe.probe_id;
+    progress.probe_until_ms = probe.valid_until_ms;
+    progress.probe_epoch = token.facts.epoch;
     emit(token, {intent.service, intent.incident_id, "run:" + action_id, probe});
   }
 }

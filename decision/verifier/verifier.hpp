@@ -15,10 +15,17 @@ struct ConditionProgress {
   TimeMs held_since_ms = 0;
   bool done = false;
   std::string last_value;
+  // Asked and not answered; whoever claims the shard anew does not hear the answer.
+  std::string probe_id;
+  TimeMs probe_until_ms = 0;
+  std::int64_t probe_epoch = 0;
   static constexpr auto fields() {
     return std::tuple{field("held_since_ms", &ConditionProgress::held_since_ms),
                       field("done", &ConditionProgress::done),
-                      field("last_value", &ConditionProgress::last_value)};
+                      field("last_value", &ConditionProgress::last_value),
+                      field("probe_id", &ConditionProgress::probe_id),
+                      field("probe_until_ms", &ConditionProgress::probe_until_ms),
+                      field("probe_epoch", &ConditionProgress::probe_epoch)};
   }
   bool operator==(const ConditionProgress&) const = default;
 };
@@ -70,6 +77,7 @@ class Verifier : public Stage {
   void on_resolved(const DoubtResolved& resolved, const EventPlace& place);
   void begin_watching(VerificationRow& row, TimeMs now_ms) const;
   void take_run_ends(Token& token);
+  void take_rollback_end(Token& token, const RolledBack& ended, const std::string& reason);
   void take_probes(const Token& token);
   void judge(Token& token, const std::string& action_id);
   void ask_probes(Token& token, const std::string& action_id, const Playbook& playbook);

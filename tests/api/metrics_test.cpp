@@ -32,6 +32,22 @@ void use_everything(Metrics& metrics) {
   metrics.count_restart("fault");
 }
 
+TEST(Metrics, ARollbackInDoubtCountsOnceItHasEnded) {
+  for (const char* answer : {"undone", "not_undone"}) {
+    Metrics metrics;
+    const auto count = [&](EventBody body) { metrics.count_event({"a", "", "timer", body}, 1000); };
+    const auto shown = [&](const char* number) {
+      return metrics.render(1000).find("\nself_heal_rollbacks_total " + std::string(number)) !=
+             std::string::npos;
+    };
+    count(RolledBack{.result = "in_doubt"});
+    EXPECT_TRUE(shown("0")) << answer;
+    count(DoubtResolved{.answer = answer});
+    if (std::string(answer) == "undone") count(RolledBack{.result = "succeeded"});
+    EXPECT_TRUE(shown("1")) << answer;
+  }
+}
+
 TEST(Metrics, PromtoolFindsNothingToComplainOf) {
   if (std::system("command -v promtool >/dev/null 2>&1") != 0) GTEST_SKIP() << "no promtool";
   Metrics metrics;

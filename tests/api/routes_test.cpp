@@ -368,6 +368,39 @@ TEST_F(ApiTest, ARunInDoubtIsListedAndTakesASignedAnswer) {
   EXPECT_EQ(post(path, R"({"outcome":"happened"})", headers).status, 409);
 }
 
+TEST_F(ApiTest, AnUndoInDoubtIsListedAndTakesAnAnswer) {
+  JournalRecord record;
+  record.cut.tick_ms = test_time_ms;
+  const auto apply = [&](EventBody body) {
+    ++record.seq;
+    record.events = {{"core.web", "inc-0-1-0", "timer", std::move(body)}};
+    environment->read_model->apply(record);
+    return json_of(get("/api/runs/act-0-1-3"));
+  };
+  apply(RunIntent{.action_id = "act-0-1-3",
+                  .proposal_id = "prop-0-1-1",
+                  .playbook = "restart_service",
+                  .service = "core.web",
+                  .effect = "neither"});
+  apply(RunFinished{.action_id = "act-0-1-3", .proposal_id = "prop-0-1-1", .result = "succeeded"});
+  apply(RunStarted{.action_id = "act-0-1-3", .attempt = 1, .step_name = "back", .rollback = true});
+  Json run = apply(Outcome{.action_id = "act-0-1-3", .result = "in_doubt", .awaits_answer = true});
+  EXPECT_EQ(run["state"], "in_doubt");
+  EXPECT_EQ(run["in_doubt_since_ms"], test_time_ms);
+  EXPECT_THAT(run["look_at"].get<std::string>(), HasSubstr("whether the undo by step 'back' of"));
+  EXPECT_EQ(post("/api/runs/act-0-1-3/resolve", R"({"outcome":"happened"})",
+                 {{"x-confirmed", "yes"}, {"authorization", bearer("operator")}})
+                .status,
+            202);
+  run = apply(DoubtResolved{
+      .action_id = "act-0-1-3", .proposal_id = "prop-0-1-1", .answer = "undone", .by = "operator"});
+  EXPECT_EQ(run["awaits_answer"], false);
+  EXPECT_FALSE(run.contains("look_at"));
+  run = apply(Outcome{.action_id = "act-0-1-3", .result = "rolled_back", .answer = "undone"});
+  EXPECT_EQ(run["state"], "rolled_back");
+  EXPECT_FALSE(run.contains("look_at"));
+}
+
 TEST_F(ApiTest, OffLoopbackEveryCallNeedsAToken) {
   context.loopback = false;
   for (const char* path : {"/api/incidents", "/api/audit", "/api/playbooks"}) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/signature.hpp"
@@ -97,9 +98,12 @@ class Vertical {
   void take(std::shared_ptr<const SignalBatch> batch) { feed(std::move(batch), {}, {}); }
 
   void answer(const std::string& kind, const std::string& hash) {
+    answer(kind, hash, last<Proposal>()->proposal_id);
+  }
+  void answer(const std::string& kind, const std::string& hash, const std::string& proposal_id) {
     ControlInput control;
     control.message.kind = kind;
-    control.message.target = last<Proposal>()->proposal_id;
+    control.message.target = proposal_id;
     control.message.content_hash = hash;
     control.message.time_ms = now_ms;
     control.message.key_id = "person";
@@ -126,8 +130,8 @@ class Vertical {
     feed(nullptr, {control}, {});
   }
 
-  void step_ends(const std::string& status) {
-    const RunStarted& started = *last<RunStarted>();
+  void step_ends(const std::string& status) { step_of(*last<RunStarted>(), status); }
+  void step_of(const RunStarted& started, const std::string& status) {
     StepResult result{.action_id = started.action_id,
                       .attempt = started.attempt,
                       .step = started.step,
@@ -148,6 +152,15 @@ class Vertical {
     fold_.configure(settings_);
     for (const Batch& batch : batches) fold_.apply(batch.events, batch.facts, batch.tick_ms);
     chain_.epoch += 1;
+  }
+
+  // The same stages with what they know, as after a restart that lost nothing.
+  void claim_anew() { chain_.epoch += 1; }
+
+  void change_settings(Settings given) {
+    settings_ = std::make_shared<const Settings>(std::move(given));
+    settings_changed_ = true;
+    feed(nullptr, {}, {});
   }
 
   // Time passes, with a cut whenever a timer is due. To add to now_ms is an outage: no cut at all.
@@ -285,6 +298,7 @@ class Vertical {
       Token token;
       token.facts = facts_after(chain_);
       token.settings = settings_;
+      token.settings_changed = std::exchange(settings_changed_, false);
       token.cut.tick_ms = now_ms;
       token.cut.caught_up_through_ms = now_ms - behind_ms;
       token.cut.inputs = std::move(inputs);
@@ -302,6 +316,7 @@ class Vertical {
   }
 
   std::shared_ptr<const Settings> settings_;
+  bool settings_changed_ = false;
   ShardFold fold_;
   Chain chain_;
   ShardFold fleet_fold_{make_stages(ShardKind::fleet)};
