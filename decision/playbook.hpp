@@ -224,7 +224,7 @@ struct Playbook {
         field("triggers", &Playbook::triggers, "diagnosis codes that it is for"),
         field("scope", &Playbook::scope, "what it may be used on"),
         field("preconditions", &Playbook::preconditions,
-              "must hold before the approval and again before the start"),
+              "must hold before the start; those on metrics before the approval as well"),
         field("effect", &Playbook::effect,
               "what recovery may do after a crash in mid-step: idempotent (again), verifiable (ask "
               "the probe), neither (in doubt)"),
@@ -236,7 +236,7 @@ struct Playbook {
         field("derived_from", &Playbook::derived_from, "the proposal that it came from"),
         field("model_tier", &Playbook::model_tier, "of the model that may draft for it"),
         field("requires_elevation", &Playbook::requires_elevation,
-              "needs elevated rights, which a person grants"),
+              "needs elevated rights: never runs without a person's approval"),
         field("prior", &Playbook::prior, "the belief in it before any outcome")};
   }
   bool operator==(const Playbook&) const = default;

@@ -271,12 +271,13 @@ struct ServiceEntry {
   std::int64_t replicas = 1;
   std::string profile = "low_risk";
   static constexpr auto fields() {
-    return std::tuple{
-        field("name", &ServiceEntry::name, "unique"),
-        field("risk_tier", &ServiceEntry::risk_tier, "low, medium, high or critical"),
-        field("depends_on", &ServiceEntry::depends_on, "services that it fails with"),
-        field("replicas", &ServiceEntry::replicas, "instances that are meant to run"),
-        field("profile", &ServiceEntry::profile, "the risk that healing it may take by itself")};
+    return std::tuple{field("name", &ServiceEntry::name, "unique"),
+                      field("risk_tier", &ServiceEntry::risk_tier, "low, medium, high or critical"),
+                      field("depends_on", &ServiceEntry::depends_on, "services that it fails with"),
+                      field("replicas", &ServiceEntry::replicas, "instances that are meant to run"),
+                      field("profile", &ServiceEntry::profile,
+                            "what healing it may do by itself: low_risk, moderate_risk or full; "
+                            "else a person is asked")};
   }
   bool operator==(const ServiceEntry&) const = default;
 };

@@ -374,7 +374,7 @@ struct Forwarded {
   static constexpr const char* kName = "forwarded";
   std::int64_t target_shard = 0;
   std::int64_t signals = 0;  // how many
-  std::string body;          // NDJSON
+  std::string body;          // see topics/forward_body.hpp
   static constexpr auto fields() {
     return std::tuple{field("target_shard", &Forwarded::target_shard),
                       field("signals", &Forwarded::signals), field("body", &Forwarded::body)};

@@ -7,6 +7,10 @@
 namespace selfheal {
 namespace {
 
+std::string name_of(const Step& step) {
+  return step.name.empty() ? kind_of(step) : step.name;
+}
+
 constexpr DurationMs step_backoff_ms_max = one_minute_ms;
 // A start that came too late has touched nothing, so it costs no retry; but not for ever.
 constexpr std::int64_t starts_of_a_step_max = 20;
@@ -303,7 +307,7 @@ void Runner::finish_step(Token& token, const std::string& action_id, const StepR
   StepFinished finished{.action_id = action_id,
                         .attempt = run.attempt,
                         .step = run.step,
-                        .step_name = step != nullptr ? step->name : "",
+                        .step_name = step != nullptr ? name_of(*step) : "",
                         .rollback = run.rollback,
                         .status = result.status,
                         .exit_code = result.exit_code,
@@ -466,12 +470,12 @@ void Runner::start_step(Token& token, const std::string& action_id) {
       run.attempt >= starts_of_a_step_max) {
     return finish_run(
         token, action_id, "failed",
-        "step '" + step->name + "' failed " + std::to_string(run.tries_failed) + " times");
+        "step '" + name_of(*step) + "' failed " + std::to_string(run.tries_failed) + " times");
   }
   RunStarted started{.action_id = action_id,
                      .attempt = index == run.step ? run.attempt + 1 : 1,
                      .step = index,
-                     .step_name = step->name.empty() ? kind_of(*step) : step->name,
+                     .step_name = name_of(*step),
                      .rollback = run.rollback,
                      .epoch = token.facts.epoch,
                      .valid_until_ms = token.cut.tick_ms + settings().run.start_valid.ms,
