@@ -70,7 +70,7 @@ SimulationReport expect_every_fault_met(std::uint64_t schedules, const ScheduleS
 }
 
 TEST(Coverage, EveryFaultIsMet) {
-  const SimulationReport sum = expect_every_fault_met(60, long_schedule);
+  const SimulationReport sum = expect_every_fault_met(120, long_schedule);
   // Two for the record alone, before its skip.
   EXPECT_GE(sum.failed_cuts, 2 * sum.poisoned);
 }
