@@ -2,6 +2,8 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+
 #include "cli/commands.hpp"
 #include "decision/shard/fold_version.hpp"
 #include "effects/step_effect.hpp"
@@ -42,11 +44,13 @@ int main(int argc, char** argv) {
       return Exit::done;
     };
   });
-  const std::string_view asked = argc > 1 ? argv[1] : "";
-  if (!asked.empty() && !asked.starts_with('-') &&
-      application.get_subcommand_no_throw(std::string(asked)) == nullptr) {
-    return static_cast<int>(fail({ErrorCode::invalid, "there is no command '" + std::string(asked) +
-                                                          "'; --help lists them"}));
+  const std::string asked = argc > 1 ? argv[1] : "";
+  const auto commands = application.get_subcommands([](const CLI::App*) { return true; });
+  const bool is_command = std::ranges::any_of(
+      commands, [&](const CLI::App* each) { return each->get_name() == asked; });
+  if (!asked.empty() && !asked.starts_with('-') && !is_command) {
+    return static_cast<int>(fail(
+        {ErrorCode::invalid, "there is no command '" + asked + "'; selfheal --help lists them"}));
   }
   try {
     application.parse(argc, argv);

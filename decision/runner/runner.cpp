@@ -5,15 +5,15 @@
 namespace selfheal {
 namespace {
 
-std::string name_of(const Step& step) {
-  return step.name.empty() ? kind_of(step) : step.name;
-}
-
 constexpr DurationMs step_backoff_ms_max = one_minute_ms;
 // A start that came too late has touched nothing, so it costs no retry; but not for ever.
 constexpr std::int64_t starts_of_a_step_max = 20;
 // Runs moved by their timers in one cut, so that a batch stays within a record.
 constexpr std::size_t moves_per_cut_max = 100;
+
+std::string name_of(const Step& step) {
+  return step.name.empty() ? kind_of(step) : step.name;
+}
 
 DurationMs backoff_of(const Step& step, std::int64_t tries_failed) {
   DurationMs wait_ms = step.backoff.ms;

@@ -121,7 +121,7 @@ class OversizeTest : public PoisonTest {
 
 TEST_F(OversizeTest, ACutThatFitsNoRecordIsDecidedInSmallerOnes) {
   std::string failures;
-  for (int i = 0; i < 4000; ++i) {
+  for (int i = 0; i < 3500; ++i) {
     failures += R"({"type":"failure","service":"s)" + std::to_string(i) +
                 R"(","code":"broken","message":")" + std::string(200, 'x') + "\"}\n";
   }

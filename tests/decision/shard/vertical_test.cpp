@@ -27,6 +27,72 @@ TEST(Vertical, APredictionIsHealedBeforeItComesTrue) {
   EXPECT_EQ(shard.last<Scored>()->score, "TP");
 }
 
+void fail(Vertical& shard, const char* code) {
+  auto batch = std::make_shared<SignalBatch>();
+  SignalDetail& detail = batch->add_detail();
+  detail.code = code;
+  batch->signals.push_back({.type = SignalType::failure,
+                            .time_ms = shard.now_ms,
+                            .received_ms = shard.now_ms,
+                            .service = "catalog",
+                            .detail = &detail});
+  shard.take(batch);
+}
+
+TEST(Vertical, OtherTroubleReopensAnIncidentThatWasSettled) {
+  Vertical shard(settings());
+  fail(shard, "never_heard_of");
+  ASSERT_EQ(shard.count<Escalated>(), 1) << "no playbook fits";
+  EXPECT_EQ(shard.count<Proposal>(), 0);
+  shard.pass(1000);
+  fail(shard, "latency_spike");
+  EXPECT_EQ(shard.count<IncidentOpened>(), 1);
+  ASSERT_EQ(shard.count<Proposal>(), 1);
+  EXPECT_EQ(shard.last<Proposal>()->code, "latency_spike");
+  EXPECT_EQ(shard.count<RunStarted>(), 1);
+}
+
+TEST(Vertical, ACodeThatIsKnownReopensNothing) {
+  Vertical shard(settings());
+  fail(shard, "never_heard_of");
+  shard.pass(1000);
+  fail(shard, "never_heard_of");
+  EXPECT_EQ(shard.count<Escalated>(), 1);
+  EXPECT_EQ(shard.count<IncidentNoted>(), 0);
+}
+
+TEST(Vertical, AnIncidentKnowsSoManyCodesAndNoMore) {
+  Vertical shard(settings());
+  for (int i = 0; i < 100; ++i) {
+    fail(shard, ("code_" + std::to_string(i)).c_str());
+    shard.pass(1000);
+  }
+  EXPECT_EQ(shard.count<IncidentOpened>(), 1);
+  EXPECT_EQ(shard.count<IncidentNoted>(), 31);
+}
+
+TEST(Vertical, AServiceThatMayNotBeActedOnAsksAPerson) {
+  for (const char* profile : {"observe", "suggest", "unheard_of"}) {
+    Settings given = settings();
+    given.graph.services[0].profile = profile;
+    Vertical shard(given);
+    shard.predict(0.85);
+    EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_person") << profile;
+    EXPECT_FALSE(shard.check_passed("profile")) << profile;
+    EXPECT_EQ(shard.count<RunStarted>(), 0) << profile;
+  }
+}
+
+TEST(Vertical, AnElevatedPlaybookNeverRunsByItself) {
+  Settings given = settings();
+  given.playbooks[0].requires_elevation = true;
+  Vertical shard(given);
+  shard.predict(0.85);
+  EXPECT_EQ(shard.last<Verdict>()->verdict, "held_for_person");
+  EXPECT_FALSE(shard.check_passed("elevation"));
+  EXPECT_TRUE(shard.check_passed("profile"));
+}
+
 TEST(Vertical, EveryFailureOfABurstIsDiagnosed) {
   constexpr int services = 500;
   Vertical shard(settings());
