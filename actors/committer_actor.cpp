@@ -43,7 +43,7 @@ std::optional<std::size_t> append(Self self, PendingRecord pending) {
   const Environment& environment = *state.environment;
   const std::int64_t seq = pending.record.seq;
   pending.produced_us = steady_us();
-  Result<std::string> value = state.window->add(std::move(pending));
+  Result<std::string> value = state.window->add(pending);
   if (!value) {
     too_large(self, pending.record, value.error().context);
     return std::nullopt;

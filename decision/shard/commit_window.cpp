@@ -32,7 +32,7 @@ JournalRecord CommitWindow::next_record(JournalKind kind) const {
   return selfheal::next_record(speculative_, kind);
 }
 
-Result<std::string> CommitWindow::add(PendingRecord&& pending) {
+Result<std::string> CommitWindow::add(PendingRecord& pending) {
   pending.body = encode_body(pending.record);
   const Result<std::string> signature = sign(secret_hex_, pending.body);
   CHECK(signature, "the journal key cannot sign");

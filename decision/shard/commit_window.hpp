@@ -52,9 +52,9 @@ class CommitWindow {
 
   // A record of that kind at the next place.
   JournalRecord next_record(JournalKind kind) const;
-  // Moves the speculative chain and returns the value to append. exhausted: it does not fit, and
-  // neither the chain nor `pending.record` has changed.
-  Result<std::string> add(PendingRecord&& pending);
+  // Takes `pending`, moves the speculative chain and returns the value to append. exhausted: it
+  // does not fit, and neither the chain nor `pending.record` has changed.
+  Result<std::string> add(PendingRecord& pending);
   // The log has stored it, at that offset (-1: it did not say). An owner has ended where it has
   // read beyond that offset without seeing the record: the log lost its tail and has grown again.
   std::optional<OwnerEnded> delivered(std::int64_t seq, Offset offset = -1);

@@ -433,7 +433,7 @@ bool SimulatedOwner::record_failure() {
 
 void SimulatedOwner::append(PendingRecord pending) {
   const std::int64_t seq = pending.record.seq;
-  const Result<std::string> value = window_->add(std::move(pending));
+  const Result<std::string> value = window_->add(pending);
   const int incarnation = incarnation_;
   world_.log.append(world_.topics.journal_of(shard_), NewRecord{.value = *value},
                     [this, seq, incarnation](Result<Offset> stored) {

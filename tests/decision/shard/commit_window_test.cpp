@@ -21,7 +21,7 @@ class CommitWindowTest : public testing::Test {
     PendingRecord pending;
     pending.record = window.next_record(JournalKind::config);
     pending.record.content = "{}";
-    return *window.add(std::move(pending));
+    return *window.add(pending);
   }
 
   std::optional<OwnerEnded> read(Offset offset, const std::string& value) {
