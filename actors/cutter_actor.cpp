@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 
-#include "actors/clocks.hpp"
 #include "base/check.hpp"
 
 namespace selfheal {
@@ -22,8 +21,7 @@ constexpr std::int64_t answer_wait_us_max = 250'000;
 
 TimeMs tick_now(const CutterState& state) {
   const TimeMs now_ms = state.environment->now_ms();
-  const DurationMs since_ms = (steady_us() - state.heard_at_us) / 1000;
-  return CutPlanner::tick_held_to(now_ms, state.log_time_ms + since_ms);
+  return CutPlanner::tick_held_to(now_ms, state.log_time.now_ms());
 }
 
 // A shard that is behind touches most of its pages within any interval, and would mostly save. What
@@ -177,13 +175,6 @@ void begin_save(Self self) {
   self->send(state.first_stage, SavePtr(std::move(save)));
 }
 
-std::size_t bytes_of(const CutSupply& supply) {
-  std::size_t bytes = 0;
-  for (const RecordView& record : supply.signals.records) bytes += record.value.size();
-  for (const RecordView& record : supply.control.records) bytes += record.value.size();
-  return bytes;
-}
-
 // Null where an input breaks the decoder: the shard ends, and the next incarnation takes less at
 // once until that one input is found, as with a stage that fails.
 TokenPtr plan(Self self, CutSupply supply) {
@@ -201,7 +192,7 @@ TokenPtr plan(Self self, CutSupply supply) {
       *token = CutPlanner::outline(state.chain, supply);
       state.planner->fill(*token, supply);
     }
-    state.read_bytes = bytes_of(supply);
+    state.read_bytes = supply.signals.bytes + supply.control.bytes;
     token->work_us = thread_cpu_us() - began_us;
     return token;
   } catch (const std::exception& failure) {
@@ -330,8 +321,7 @@ void wire(Self self, const CutterWiring& wiring) {
   state.chain = wiring.chain;
   state.settings = wiring.settings;
   state.settings_changed = wiring.settings_changed;
-  state.log_time_ms = wiring.log_time_ms;
-  state.heard_at_us = steady_us();
+  state.log_time.hear(wiring.log_time_ms);
   // Shards save one after another, not all at once: what is on its way to the disk is a copy.
   const std::int64_t share = state.chain.shard % state.environment->topics.partitions;
   state.last_save_ms = state.environment->now_ms() - state.environment->save_interval_ms * share /
@@ -365,8 +355,7 @@ cutter_actor::behavior_type cutter(Self self, EnvironmentPtr environment) {
       [self](const CutDone& done) { cut_done(self, done); },
       [self](const CreditBack& credit) {
         self->state.in_flight = std::max(0, self->state.in_flight - 1);
-        self->state.log_time_ms = credit.log_time_ms;
-        self->state.heard_at_us = steady_us();
+        self->state.log_time.hear(credit.log_time_ms);
         try_cut(self);
       },
       [self](const EffectPtr& effect) {

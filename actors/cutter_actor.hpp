@@ -2,6 +2,7 @@
 #include <deque>
 
 #include "actors/bus_reader_actor.hpp"
+#include "actors/clocks.hpp"
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
 
@@ -47,9 +48,7 @@ struct CutterState {
   std::int64_t asked_at_us = 0;  // 0: nothing is being asked
   bool unsaved = false;
   TimeMs last_save_ms = 0;
-  // The log's clock as last heard, and when by a clock that nobody sets.
-  TimeMs log_time_ms = 0;
-  std::int64_t heard_at_us = 0;
+  LogTime log_time;
   // Work of one record, to cut by time and not by count.
   double record_us = 1.0;
   // Bytes that a cut writes for each that it reads; of the last cut, what it read.

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "actors/clocks.hpp"
 #include "actors/publisher.hpp"
 #include "actors/spawn_io.hpp"
 #include "actors/step_runner_actor.hpp"
@@ -275,9 +274,10 @@ void adopt_start(Self self, const AdoptShard& adopt, const AdoptedRun& run,
   task.order.runtime_limit_ms = limit_of(task, run);
   const bool fenced =
       std::find(owned_here.begin(), owned_here.end(), row.epoch) != owned_here.end();
-  const bool is_traced =
-      trace_step(task.order, context_of(state.environment)).trace != StepTrace::none;
-  if (!fenced && !is_traced) {
+  const auto is_traced = [&] {
+    return trace_step(task.order, context_of(state.environment)).trace != StepTrace::none;
+  };
+  if (!fenced && !is_traced()) {
     // As its lock is kept: a program that is ended at its limit may still do something, and two
     // brokers' clocks differ a little, where one leads the journal after the other.
     task.safe_at_ms = row.valid_until_ms + task.order.runtime_limit_ms + lock_margin_ms;
@@ -312,15 +312,6 @@ void adopt(Self self, const AdoptShard& adopt) {
 }
 
 }  // namespace
-
-void LogTime::hear(TimeMs append_ms) {
-  append_ms_ = append_ms;
-  heard_at_us_ = steady_us();
-}
-
-TimeMs LogTime::now_ms() const {
-  return append_ms_ + (steady_us() - heard_at_us_) / 1000;
-}
 
 effect_gateway_actor::behavior_type effect_gateway(Self self, EnvironmentPtr environment) {
   self->state.environment = std::move(environment);

@@ -1,4 +1,5 @@
 #pragma once
+#include "actors/clocks.hpp"
 #include "actors/effect_queue.hpp"
 #include "actors/environment.hpp"
 #include "actors/interfaces.hpp"
@@ -19,18 +20,6 @@ struct EffectTask {
   ProbeRequested probe;
   Condition condition;
   std::string refused;  // why it cannot even be tried, e.g. a label is missing
-};
-
-// What the log's clock shows at least. Validity is written by the log's clock and judged by it:
-// that of a machine may be hours off.
-class LogTime {
- public:
-  void hear(TimeMs append_ms);
-  TimeMs now_ms() const;
-
- private:
-  TimeMs append_ms_ = 0;
-  std::int64_t heard_at_us_ = 0;
 };
 
 struct LiveShard {

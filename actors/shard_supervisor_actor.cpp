@@ -231,7 +231,7 @@ void open_and_go(Self self, const std::shared_ptr<JournalWalk>& walk) {
 Result<void> check_followed(const Environment& environment, const JournalWalk& walk) {
   SavedShard followed;
   followed.found = true;
-  followed.chain = walk.chain();
+  followed.chain.shard = walk.chain().shard;
   followed.last_offset = walk.last_offset();
   followed.last_record_hash = walk.last_record_hash();
   return check_saved_position(*environment.log, environment.topics, followed);

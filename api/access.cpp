@@ -1,6 +1,9 @@
 #include "api/access.hpp"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
+#include <array>
 
 #include "base/hash.hpp"
 
@@ -17,20 +20,12 @@ std::string_view host_of(std::string_view host_and_port) {
   return host_and_port.substr(0, colon);
 }
 
-// Four numbers, the first of them 127: a name may begin like an address ("127.0.0.1.example").
+// An address and no name, which may begin like one ("127.0.0.1.example").
 bool is_loopback_ipv4(std::string_view host) {
-  constexpr std::string_view digits = "0123456789";
-  if (!host.starts_with("127.")) return false;
-  int numbers = 0;
-  while (true) {
-    const std::string_view number = host.substr(0, host.find('.'));
-    const bool is_number = !number.empty() && number.size() <= 3 &&
-                           number.find_first_not_of(digits) == std::string_view::npos;
-    if (!is_number) return false;
-    ++numbers;
-    if (number.size() == host.size()) return numbers == 4;
-    host.remove_prefix(number.size() + 1);
-  }
+  std::array<unsigned char, sizeof(in_addr)> address{};
+  // Which reads up to a zero byte.
+  if (host.find('\0') != std::string_view::npos) return false;
+  return inet_pton(AF_INET, std::string(host).c_str(), address.data()) == 1 && address[0] == 127;
 }
 
 ApiResponse needs_token() {

@@ -59,7 +59,7 @@ class RunAudit {
   std::set<std::string> started_;                // start keys
   std::set<std::string> finished_;
   std::map<std::string, std::string> open_incidents_;  // -> place
-  std::set<std::string> reached_people_;  // incidents
+  std::set<std::string> reached_people_;               // incidents
 };
 
 }  // namespace selfheal

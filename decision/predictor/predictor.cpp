@@ -13,6 +13,7 @@ constexpr std::size_t scored_per_cut_max = 500;
 // One row an id, until fold version 4.
 constexpr std::string_view outdated_prefix = "predictor/seen/";
 constexpr std::size_t active_rows_max = 20000;
+
 std::string trouble_key(const std::string& service, const std::string& resource_id,
                         const std::string& code) {
   return service + "\n" + resource_id + "\n" + code;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <optional>
 #include <tuple>
 
 #include "base/check.hpp"
@@ -42,8 +43,26 @@ constexpr std::size_t events_for_anomalies_max = 500;
 // the record is left for what else the cut says.
 constexpr std::size_t forward_lines_bytes_max = std::size_t{256} * 1024;
 
-std::vector<Forwarded> framed_forwards(
-    const std::map<std::int32_t, std::vector<Signal>>& outgoing) {
+using Outgoing = std::map<std::int32_t, std::vector<Signal>>;  // by shard
+
+// Nothing where they are too many.
+std::optional<std::vector<Forwarded>> forwards_in_lines(const Outgoing& outgoing) {
+  std::vector<Forwarded> forwards;
+  std::size_t bytes = 0;
+  for (const auto& [shard, signals] : outgoing) {
+    Forwarded& forward = forwards.emplace_back();
+    forward.target_shard = shard;
+    forward.signals = static_cast<std::int64_t>(signals.size());
+    for (const Signal& signal : signals) {
+      forward.body += signal_to_json(signal) + "\n";
+      if (bytes + forward.body.size() > forward_lines_bytes_max) return std::nullopt;
+    }
+    bytes += forward.body.size();
+  }
+  return forwards;
+}
+
+std::vector<Forwarded> framed_forwards(const Outgoing& outgoing) {
   std::vector<Forwarded> forwards;
   for (const auto& [shard, signals] : outgoing) {
     for (std::size_t begin = 0; begin < signals.size(); begin += signal_limits::signals_max) {
@@ -344,21 +363,9 @@ void Predictor::take_prediction(Token& token, const Signal& signal) {
 }
 
 void Predictor::send_forwards(Token& token) {
-  std::vector<Forwarded> forwards;
-  std::size_t bytes = 0;
-  for (const auto& [shard, signals] : outgoing_) {
-    Forwarded forward{shard, static_cast<std::int64_t>(signals.size()), {}};
-    for (const Signal& signal : signals) {
-      forward.body += signal_to_json(signal);
-      forward.body += '\n';
-      if (bytes + forward.body.size() > forward_lines_bytes_max) break;
-    }
-    bytes += forward.body.size();
-    if (bytes > forward_lines_bytes_max) break;
-    forwards.push_back(std::move(forward));
-  }
-  if (bytes > forward_lines_bytes_max) forwards = framed_forwards(outgoing_);
-  for (Forwarded& forward : forwards) {
+  std::optional<std::vector<Forwarded>> forwards = forwards_in_lines(outgoing_);
+  if (!forwards) forwards = framed_forwards(outgoing_);
+  for (Forwarded& forward : *forwards) {
     emit(token, {"", "", "signals:" + std::to_string(token.cut.signals_begin), std::move(forward)});
   }
   outgoing_.clear();

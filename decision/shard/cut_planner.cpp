@@ -159,11 +159,13 @@ std::optional<CutSupply> CutPlanner::split(const SignalBatch& decoded, CutSupply
   if (first == records.end()) return std::nullopt;
   CutSupply rest;
   rest.signals.records.assign(first, records.end());
+  for (const RecordView& each : rest.signals.records) rest.signals.bytes += each.value.size();
   rest.signals.owners = supply.signals.owners;
   rest.signals.next_offset = supply.signals.next_offset;
   rest.signals_at_end = supply.signals_at_end;
   rest.control.next_offset = supply.control.next_offset;
   rest.control_at_end = supply.control_at_end;
+  supply.signals.bytes -= rest.signals.bytes;
   supply.signals.next_offset = first->offset;
   supply.signals_at_end = false;
   supply.taken_through_ms = 0;

@@ -1,5 +1,4 @@
 // A run whose effect nobody can vouch for, and the person who ends the doubt.
-#include "decision/audit/run_audit.hpp"
 #include "vertical.hpp"
 
 namespace selfheal {
@@ -23,21 +22,6 @@ struct InDoubt : Vertical {
       now_ms += 1000;
       metric("latency_p99_seconds", 0.2);
     }
-  }
-  std::string violations() const {
-    RunAudit checker;
-    std::string found;
-    for (const Batch& batch : batches) {
-      JournalRecord record;
-      record.kind = JournalKind::batch;
-      record.seq = batch.facts.seq;
-      record.cut.tick_ms = batch.tick_ms;
-      record.events = batch.events;
-      checker.take(record, "");
-    }
-    checker.finish(true);
-    for (const Violation& each : checker.violations()) found += each.what + "; ";
-    return found;
   }
 };
 

@@ -1,5 +1,4 @@
 // A rollback of which nobody saw a step's end: what may be repeated, and the person who is asked.
-#include "decision/audit/run_audit.hpp"
 #include "vertical.hpp"
 
 namespace selfheal {
@@ -35,21 +34,6 @@ struct UndoInDoubt : Vertical {
     EXPECT_EQ(last<RunStarted>()->step, 1);
     step_ends(status);
     pass(120'000);
-  }
-  std::string violations() const {
-    RunAudit checker;
-    std::string found;
-    for (const Batch& batch : batches) {
-      JournalRecord record;
-      record.kind = JournalKind::batch;
-      record.seq = batch.facts.seq;
-      record.cut.tick_ms = batch.tick_ms;
-      record.events = batch.events;
-      checker.take(record, "");
-    }
-    checker.finish(true);
-    for (const Violation& each : checker.violations()) found += each.what + "; ";
-    return found;
   }
 };
 

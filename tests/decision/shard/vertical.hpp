@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/signature.hpp"
+#include "decision/audit/run_audit.hpp"
 #include "decision/runner/locks.hpp"
 #include "decision/shard/shard_fold.hpp"
 #include "topics/shard_message.hpp"
@@ -195,6 +196,23 @@ class Vertical {
     }
     ADD_FAILURE() << "no check " << name;
     return false;
+  }
+
+  // What the auditor finds in the events; all that was begun has to have ended.
+  std::string violations() const {
+    RunAudit checker;
+    std::string found;
+    for (const Batch& batch : batches) {
+      JournalRecord record;
+      record.kind = JournalKind::batch;
+      record.seq = batch.facts.seq;
+      record.cut.tick_ms = batch.tick_ms;
+      record.events = batch.events;
+      checker.take(record, "");
+    }
+    checker.finish(true);
+    for (const Violation& each : checker.violations()) found += each.what + "; ";
+    return found;
   }
 
   // What the stages would save, after deciding and after following the events alone.
