@@ -109,6 +109,9 @@ void publish(Self self, PendingRecord& pending) {
     environment.metrics->observe_decide(
         static_cast<double>(std::max<TimeMs>(0, now_ms - committed->oldest_signal_ms)) / 1000.0);
   }
+  if (committed->record.kind == JournalKind::skip) {
+    environment.metrics->count_dead_letter("skipped: " + committed->record.reason);
+  }
   for (const Event& event : committed->record.events) {
     environment.metrics->count_event(event, now_ms);
   }

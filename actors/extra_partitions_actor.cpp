@@ -55,6 +55,7 @@ void add_dead_letters(Self self, std::int32_t partition, const RecordView& recor
   const TopicNames& topics = self->state.environment->topics;
   DeadLetterWriter letters;
   for (const DecodeFailure& failure : told_failures(batch.failures)) {
+    self->state.environment->metrics->count_dead_letter(failure.reason);
     auto out = std::make_shared<RelayedRecord>();
     out->where = {topics.deadletter, static_cast<std::int32_t>(partition % topics.partitions)};
     out->record = letters.write({topics.signals, partition}, record.offset, failure.line,

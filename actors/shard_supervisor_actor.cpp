@@ -210,16 +210,30 @@ void spawn_pipeline(Self self, JournalWalk& walk) {
 
 void fall(Self self, const std::string& kind, const std::string& reason);
 
+// A broken invariant in what was saved, or while deciding again, parks the shard and is said:
+// without this the actor would end, and nobody would know.
+template <class Work>
+void guarded(Self self, Work&& work) {
+  try {
+    work();
+  } catch (const std::exception& failure) {
+    fall(self, "corrupt", failure.what());
+  }
+}
+
 void open_and_go(Self self, const std::shared_ptr<JournalWalk>& walk) {
   const Chain& chain = walk->chain();
   const OpenInputs open{self->state.shard, chain.epoch, chain.signals_next, chain.control_next};
   self->request(self->state.shared.bus, caf::infinite, open)
       .then(
           [self, walk](const Opened& opened) {
+            if (self->state.stopping) return;  // said before this answer came
             if (!opened.error.empty()) return fall(self, "unavailable", opened.error);
-            spawn_pipeline(self, *walk);
-            self->state.live = true;
-            enter(self, "live");
+            guarded(self, [&] {
+              spawn_pipeline(self, *walk);
+              self->state.live = true;
+              enter(self, "live");
+            });
           },
           [self](const caf::error& error) {
             fall(self, "unavailable", self->system().render(error));
@@ -423,17 +437,6 @@ void fall(Self self, const std::string& kind, const std::string& reason) {
   }
   spdlog::warn("shard {}: restarting ({}): {}", state.shard, kind, reason);
   self->send(self, Start{});
-}
-
-// A broken invariant in what was saved, or while deciding again, parks the shard and is said:
-// without this the actor would end, and nobody would know.
-template <class Work>
-void guarded(Self self, Work&& work) {
-  try {
-    work();
-  } catch (const std::exception& failure) {
-    fall(self, "corrupt", failure.what());
-  }
 }
 
 }  // namespace

@@ -6,9 +6,13 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <deque>
 #include <mutex>
+#include <utility>
+#include <variant>
 
+#include "topics/journal.hpp"
 #include "topics/signal.hpp"
 
 namespace selfheal {
@@ -47,6 +51,19 @@ class Window {
   DurationMs length_ms_;
   std::deque<TimeMs> times_;
 };
+
+constexpr std::array stage_names = {"predictor", "scheduler", "approver", "runner",
+                                    "verifier",  "learner",   "fleet"};
+// The words that reasons begin with: those of the decoder, and of a record that was left out.
+constexpr std::array dead_letter_words = {
+    "bad_cloudevent", "bad_json",      "bad_time",        "bad_value",    "control_character",
+    "empty",          "missing_field", "missing_service", "oversize",     "skipped",
+    "too_long",       "too_many",      "unknown_format",  "unknown_type", "wrong_type"};
+
+template <std::size_t... I>
+std::array<const char*, sizeof...(I)> event_names(std::index_sequence<I...>) {
+  return {std::variant_alternative_t<I, EventBody>::kName...};
+}
 
 std::string dead_letter_word(const std::string& reason) {
   // Reasons begin with a stable word of our own decoder; anything else is bounded to "other".
@@ -160,6 +177,16 @@ Metrics::Metrics() : families_(std::make_unique<Families>()) {
   for (const char* result : {"recovered", "not_recovered", "rolled_back", "in_doubt"}) {
     families_->runs.Add({{"result", result}});
   }
+  for (const char* name : event_names(std::make_index_sequence<std::variant_size_v<EventBody>>())) {
+    families_->decisions.Add({{"type", name}});
+  }
+  for (const char* word : dead_letter_words) families_->dead_letters.Add({{"reason", word}});
+  for (auto why = Acceptance::unreadable; why <= Acceptance::tick_ahead;
+       why = static_cast<Acceptance>(static_cast<int>(why) + 1)) {
+    families_->ignored.Add({{"reason", to_string(why)}});
+  }
+  for (const char* stage : stage_names) families_->stage.Add({{"stage", stage}}, stage_buckets);
+  set_shards({});
 }
 
 Metrics::~Metrics() = default;
@@ -194,7 +221,7 @@ void Metrics::count_event(const Event& event, TimeMs now_ms) {
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
     if (resolved->answer == "not_undone") f.count_rollback(now_ms);
   } else if (const auto* dead = std::get_if<DeadLettered>(&event.body)) {
-    f.dead_letters.Add({{"reason", dead_letter_word(dead->reason)}}).Increment();
+    count_dead_letter(dead->reason);
   } else if (const auto* forwarded = std::get_if<Forwarded>(&event.body)) {
     f.misrouted.Increment(static_cast<double>(forwarded->signals));
   } else if (const auto* scored = std::get_if<Scored>(&event.body)) {
@@ -224,6 +251,10 @@ void Metrics::forget_lag(std::int64_t shard) {
   const prometheus::Labels labels = {{"shard", std::to_string(shard)}};
   families_->lag_seconds.Remove(&families_->lag_seconds.Add(labels));
   families_->lag_records.Remove(&families_->lag_records.Add(labels));
+}
+
+void Metrics::count_dead_letter(const std::string& reason) {
+  families_->dead_letters.Add({{"reason", dead_letter_word(reason)}}).Increment();
 }
 
 void Metrics::count_ignored(const std::string& reason) {

@@ -36,6 +36,8 @@ class Metrics {
   void set_lag(std::int64_t shard, double seconds, std::int64_t records);
   // While it is not known the gauge is absent, never a false 0.
   void forget_lag(std::int64_t shard);
+  // What no event tells of: a record that was left out, or one of a partition that no shard reads.
+  void count_dead_letter(const std::string& reason);
   void count_ignored(const std::string& reason);
   void set_shards(const std::map<std::string, std::int64_t>& by_state);
   void set_breakers(const std::map<std::string, std::int64_t>& by_state);

@@ -240,8 +240,11 @@ void audit(const ApiContext& context, const ApiRequest& request, Respond respond
     return respond(std::move(stream));
   }
   const auto keep_only = [&](const char* parameter, const char* member) {
-    const std::string wanted = request.parameter(parameter);
+    std::string wanted = request.parameter(parameter);
     if (wanted.empty()) return;
+    // As the decisions' topic spells a type; here it is without.
+    constexpr std::string_view prefix = "self_heal.";
+    if (wanted.starts_with(prefix)) wanted.erase(0, prefix.size());
     std::erase_if(recent, [&](const Json& each) { return each.value(member, "") != wanted; });
   };
   keep_only("type", "type");

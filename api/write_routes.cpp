@@ -130,13 +130,25 @@ std::string text_of(const Json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-Json signal_of_alert(const Json& alert) {
+// The service that the graph says runs on it; empty where it does not know it.
+std::string service_on(const Settings& settings, const std::string& kind, const std::string& id) {
+  for (const ResourceEntry& each : settings.graph.resources) {
+    if (each.kind == kind && each.id == id) return each.service;
+  }
+  return {};
+}
+
+Json signal_of_alert(const Json& alert, const Settings& settings) {
   const Json labels =
       alert.contains("labels") && alert["labels"].is_object() ? alert["labels"] : Json::object();
   Json signal{{"type", "alert"}, {"labels", labels}, {"status", text_of(alert, "status")}};
   const std::string instance = text_of(labels, "instance");
-  for (const std::string& name : {text_of(labels, "service"), text_of(labels, "job"),
-                                  text_of(labels, "resource_id"), instance}) {
+  const std::string named = text_of(labels, "resource_id");
+  const std::string resource = named.empty() ? instance : named;
+  std::string kind = text_of(labels, "resource_kind");
+  if (kind.empty()) kind = "Instance";
+  for (const std::string& name : {text_of(labels, "service"), service_on(settings, kind, resource),
+                                  text_of(labels, "job"), resource}) {
     if (!name.empty() && !signal.contains("service")) signal["service"] = name;
   }
   signal["alertname"] = text_of(labels, "alertname");
@@ -147,12 +159,7 @@ Json signal_of_alert(const Json& alert) {
   if (alert.contains("annotations") && alert["annotations"].is_object()) {
     signal["annotations"] = alert["annotations"];
   }
-  const std::string resource = text_of(labels, "resource_id");
-  if (!resource.empty() || !instance.empty()) {
-    const std::string kind = text_of(labels, "resource_kind");
-    signal["resource"] = {{"kind", kind.empty() ? "Instance" : kind},
-                          {"id", resource.empty() ? instance : resource}};
-  }
+  if (!resource.empty()) signal["resource"] = {{"kind", kind}, {"id", resource}};
   return signal;
 }
 
@@ -173,9 +180,10 @@ void alertmanager(const ApiContext& context, const ApiRequest& request, Respond 
   if (!body || !body->is_object() || !body->contains("alerts") || !(*body)["alerts"].is_array()) {
     return respond(problem(400, "BAD_BODY", "not a webhook of Alertmanager: no list of alerts"));
   }
+  const std::shared_ptr<const Settings> settings = context.settings();
   std::string lines;
   for (const Json& alert : (*body)["alerts"]) {
-    lines += dump(alert.is_object() ? signal_of_alert(alert) : alert) + "\n";
+    lines += dump(alert.is_object() ? signal_of_alert(alert, *settings) : alert) + "\n";
   }
   const Environment& environment = context.environment();
   if (lines.empty()) return respond(json_response(intake_json(0, {}, 0), 202));

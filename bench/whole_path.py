@@ -300,6 +300,20 @@ def illness(options, bench):
     return result
 
 
+def print_table(results):
+    """The ratios first: they are what two runs on different machines have in common."""
+    print(f"{'form':8} {'of the bare drain':>18} {'signals a CPU-second':>21} {'memory':>9}")
+    for path in results["paths"]:
+        print(f"{path['form']:8} {path['messages_of_bare']:18.3f} "
+              f"{path['signals_per_cpu_second']:21,} {path['memory_mb']:6.0f} MB")
+    for name, result in results.items():
+        if name == "paths":
+            continue
+        numbers = [f"{key} {value:g}" for key, value in result.items()
+                   if isinstance(value, (int, float))]
+        print(f"{name:8} " + ", ".join(numbers))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--brokers", required=True)
@@ -327,10 +341,11 @@ def main():
     if options.only in ("", "recovery"):
         results["recovery"] = recovery(options, bench, int(10 * SERIES * options.scale))
     text = json.dumps(results, indent=1)
-    print(text)
-    if options.out:
-        with open(options.out, "w") as out:
-            out.write(text + "\n")
+    if not options.out:
+        return print(text)
+    with open(options.out, "w") as out:
+        out.write(text + "\n")
+    print_table(results)
 
 
 main()

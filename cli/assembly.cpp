@@ -8,8 +8,8 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
+#include "cli/data_identity.hpp"
 #include "cli/journal_source.hpp"
 #include "storage/embedded_log.hpp"
 #include "topics/kafka_log.hpp"
@@ -102,7 +102,7 @@ Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config) {
       if (level > 3 && level <= 5) spdlog::warn("kafka client: {}", text);
     };
     Result<std::unique_ptr<KafkaLog>> log = KafkaLog::open(std::move(options));
-    if (!log) return log.error();
+    if (!log) return log.error().within("bus.properties");
     return std::shared_ptr<Log>(std::move(*log));
   }
   const std::string folder = data_folders(config).bus;
@@ -116,35 +116,14 @@ Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config) {
   return std::shared_ptr<Log>(std::move(*log));
 }
 
-// A data folder belongs to one process of one cluster: another one's state and action files would
-// be taken for its own.
-Result<void> check_identity(const ServiceConfig& config) {
-  if (config.bus.kind != "kafka") return {};
-  const std::string path = config.data_dir + "/identity";
-  const std::string mine = "instance " + config.instance + ", topics " + config.topics.prefix;
-  std::ifstream stream(path);
-  std::string found;
-  if (std::getline(stream, found)) {
-    if (found == mine) return {};
-    return Error{ErrorCode::refused, config.data_dir + " belongs to " + found + ", and this is " +
-                                         mine +
-                                         ": give each process a data_dir of its own, or delete the "
-                                         "file identity where it was renamed on purpose"};
-  }
-  std::ofstream out(path);
-  out << mine << "\n";
-  out.close();
-  if (!out) return Error{ErrorCode::unavailable, "cannot write " + path};
-  return {};
-}
-
-Result<Assembly> assemble(const ServiceConfig& config) {
+Result<Assembly> assemble(const LoadedConfig& loaded) {
+  const ServiceConfig& config = loaded.config;
   const DataFolders folders = data_folders(config);
   for (const std::string& folder : {folders.state, folders.actions, folders.secrets}) {
     const Result<void> made = make_folder(folder);
     if (!made) return made.error();
   }
-  if (const Result<void> own = check_identity(config); !own) return own.error();
+  if (const Result<void> own = check_identity(loaded); !own) return own.error();
   Assembly assembly;
   Result<FirstKeys> first = ensure_first_key(config.keys_dir);
   if (!first) return first.error();
@@ -163,8 +142,8 @@ Result<Assembly> assemble(const ServiceConfig& config) {
   if (!log) return log.error();
   environment->log = std::move(*log);
   environment->read_model = std::make_shared<ReadModel>(environment->store);
-  const Result<void> loaded = environment->read_model->load();
-  if (!loaded) return loaded.error();
+  const Result<void> shown = environment->read_model->load();
+  if (!shown) return shown.error();
   environment->metrics = std::make_shared<Metrics>();
   environment->topics_prefix = config.topics.prefix;
   environment->topics = topic_names(config.topics.prefix, config.topics.partitions);
@@ -202,8 +181,12 @@ Result<Assembly> assemble(const ServiceConfig& config) {
 }
 
 Result<LoadedConfig> load(const ConfigOptions& options) {
-  return load_config(options.file.empty() ? std::nullopt : std::optional(options.file),
-                     options.overrides, process_environment);
+  Result<LoadedConfig> loaded =
+      load_config(options.file.empty() ? std::nullopt : std::optional(options.file),
+                  options.overrides, process_environment);
+  // Whatever is wrong with it, it is the configuration that is wrong.
+  if (!loaded) return Error{ErrorCode::invalid, loaded.error().context};
+  return loaded;
 }
 
 }  // namespace selfheal

@@ -29,19 +29,21 @@ DataFolders data_folders(const ServiceConfig& config);
 
 TimeMs wall_clock_ms();
 
-// Name, version and commit of this build.
+// Name and version of this build.
 std::string build_name();
 
+// Needs no broker; of the embedded bus, makes the folder and the topics. Errors: invalid and
+// refused (a property of Kafka, by its name), and those of the folder.
 Result<std::shared_ptr<Log>> open_log(const ServiceConfig& config);
 
 // Log, store, read model, metrics and keys, with the settings that the configuration names. Makes
-// the folders, the topics of the embedded bus and the first keys.
+// the folders, the topics of the embedded bus and the first keys. Refuses the data_dir of another.
 struct Assembly {
   std::shared_ptr<Environment> environment;
   Settings settings;
   FirstKeys first_keys;
 };
-Result<Assembly> assemble(const ServiceConfig& config);
+Result<Assembly> assemble(const LoadedConfig& loaded);
 
 // The options that every command which talks to a service or a bus has.
 struct ConfigOptions {

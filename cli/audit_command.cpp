@@ -196,6 +196,7 @@ void add_audit_command(CLI::App& application, Action& action) {
       audit->add_subcommand("export", "Writes the journal to stdout, a line each");
   add_config_options(*exporting, options->config);
   exporting->add_option("--data-dir", options->data_dir, "Of a service on the embedded bus");
+  exporting->add_flag("--json")->description("One JSON object a record, as without it");
   exporting->callback(
       [&action, options] { action = [options] { return export_journal(*options); }; });
 }

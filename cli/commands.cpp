@@ -11,8 +11,12 @@ void add_config_options(CLI::App& command, ConfigOptions& options) {
 }
 
 Exit fail(const Error& error) {
+  return fail(error, exit_for(error));
+}
+
+Exit fail(const Error& error, Exit as) {
   std::cerr << "selfheal: " << error.context << "\n";
-  return exit_for(error);
+  return as;
 }
 
 void print_line(const Json& json) {

@@ -19,6 +19,8 @@ void add_config_options(CLI::App& command, ConfigOptions& options);
 
 // Says what went wrong on stderr and returns the exit code for it.
 Exit fail(const Error& error);
+// With another one, where it is the place that tells what kind of mistake it is.
+Exit fail(const Error& error, Exit as);
 
 // A list is one object a line.
 void print_line(const Json& json);

@@ -2,6 +2,7 @@
 #include "cli/commands.hpp"
 #include "config/automation.hpp"
 #include "config/reference.hpp"
+#include "topics/kafka_log.hpp"
 
 namespace selfheal {
 namespace {
@@ -33,10 +34,18 @@ Exit check(const CheckOptions& options) {
   const Result<LoadedConfig> loaded = load(options.config);
   if (!loaded) return fail(loaded.error());
   const Result<Settings> settings = build_settings(loaded->config);
-  if (!settings) return fail(settings.error());
+  if (!settings) return fail(settings.error(), Exit::wrong_usage);
   const Result<TrustedAutomation> automation =
       load_automation(loaded->config.automation, process_environment);
-  if (!automation) return fail(automation.error());
+  if (!automation) return fail(automation.error(), Exit::wrong_usage);
+  const BusConfig& bus = loaded->config.bus;
+  if (bus.kind == "kafka") {
+    // Only the client library knows its properties. It needs no broker to judge them.
+    const auto log = KafkaLog::open({.brokers = bus.brokers, .properties = bus.properties});
+    if (!log) {
+      return fail(log.error().within("bus.properties").within(loaded->file), Exit::wrong_usage);
+    }
+  }
   const Json found{{"file", loaded->file},
                    {"mode", settings->mode},
                    {"playbooks", settings->playbooks.size()},

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 
 #include "storage/embedded_log.hpp"
 #include "topics/json_codec.hpp"
@@ -50,7 +51,11 @@ Result<JournalSource> open_source(const ConfigOptions& options, const std::strin
   if (!loaded) return loaded.error();
   ServiceConfig& config = loaded->config;
   // Of a service on Kafka only its state and action files lie there: the bus is the configured one.
-  if (!data_dir.empty()) config.data_dir = data_dir;
+  if (!data_dir.empty()) {
+    const bool actions_inside = config.actions_dir == config.data_dir + "/actions";
+    config.data_dir = data_dir;
+    if (actions_inside) config.actions_dir = data_dir + "/actions";
+  }
   source.topics = topic_names(config.topics.prefix, config.topics.partitions);
   source.topics_prefix = config.topics.prefix;
   source.folders = data_folders(config);
@@ -88,6 +93,7 @@ Result<JournalSource> open_export(const std::string& file) {
   JournalSource source;
   source.topics = topic_names("export");
   std::vector<ExportedRecord> records;
+  std::map<std::int64_t, Offset> last_offsets;  // by shard
   std::string line;
   std::int64_t number = 0;
   while (std::getline(stream, line)) {
@@ -97,6 +103,15 @@ Result<JournalSource> open_export(const std::string& file) {
       return Error{ErrorCode::corrupt,
                    file + ":" + std::to_string(number) + ": " + record.error().context};
     }
+    const auto [last, is_first] = last_offsets.try_emplace(record->shard, record->offset);
+    if (!is_first && record->offset != last->second + 1) {
+      return Error{ErrorCode::corrupt, file + ":" + std::to_string(number) + ": offset " +
+                                           std::to_string(record->offset) + " of shard " +
+                                           std::to_string(record->shard) + " follows offset " +
+                                           std::to_string(last->second) +
+                                           ": a record is missing or was changed"};
+    }
+    last->second = record->offset;
     source.shards = std::max(source.shards, record->shard + 1);
     records.push_back(std::move(*record));
   }

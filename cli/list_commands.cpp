@@ -126,31 +126,11 @@ Exit show_fleet(const ListOptions& options) {
   return Exit::done;
 }
 
-// What is wrong with one playbook file; empty where nothing is.
-std::string finding(const std::string& file, const std::string& topics_prefix) {
-  const Result<Playbook> playbook = read_yaml_file<Playbook>(file);
-  if (!playbook) return playbook.error().context;
-  const std::string stem = std::filesystem::path(file).stem().string();
-  if (playbook->name != stem) {
-    return file + ": the playbook is named '" + playbook->name + "', its file '" + stem + "'";
-  }
-  Result<void> valid = validate_playbook(*playbook);
-  if (valid) valid = validate_publish_topics(*playbook, topics_prefix);
-  return valid ? std::string() : valid.error().within(file).context;
-}
-
-Result<std::vector<std::string>> playbook_files(const std::string& place) {
+// A folder stands for the playbooks in it.
+Result<std::vector<std::string>> files_at(const std::string& place) {
   std::error_code failure;
-  if (!std::filesystem::is_directory(place, failure)) return std::vector<std::string>{place};
-  std::vector<std::string> files;
-  for (const auto& each : std::filesystem::directory_iterator(place, failure)) {
-    if (each.path().extension() == ".yaml") files.push_back(each.path().string());
-  }
-  if (failure) {
-    return Error{ErrorCode::not_found, place + ": cannot be read: " + failure.message()};
-  }
-  std::ranges::sort(files);
-  return files;
+  if (std::filesystem::is_directory(place, failure)) return playbook_files(place);
+  return std::vector<std::string>{place};
 }
 
 Exit lint(const ListOptions& options) {
@@ -164,10 +144,11 @@ Exit lint(const ListOptions& options) {
   std::size_t findings = 0;
   std::size_t checked = 0;
   for (const std::string& place : places) {
-    const Result<std::vector<std::string>> files = playbook_files(place);
+    const Result<std::vector<std::string>> files = files_at(place);
     if (!files) return fail(files.error());
     for (const std::string& file : *files) {
-      const std::string found = finding(file, loaded->config.topics.prefix);
+      const Result<Playbook> playbook = read_playbook(file, loaded->config.topics.prefix);
+      const std::string found = playbook ? std::string() : playbook.error().context;
       ++checked;
       if (!found.empty()) ++findings;
       if (options.source.json) {

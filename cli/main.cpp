@@ -38,9 +38,16 @@ int main(int argc, char** argv) {
   add_predict_command(application, action);
   add_config_command(application, action);
   add_patient_command(application, action);
-  application.add_subcommand("version", "Name and version of this build")->callback([&] {
-    action = [] {
-      std::cout << build_name() << ", fold version " << fold_version << "\n";
+  CLI::App* version = application.add_subcommand("version", "Name and version of this build");
+  const auto as_json = std::make_shared<bool>(false);
+  version->add_flag("--json", *as_json, "One JSON object");
+  version->callback([&, as_json] {
+    action = [as_json] {
+      if (*as_json) {
+        print_line({{"build", build_name()}, {"fold_version", fold_version}});
+      } else {
+        std::cout << build_name() << ", fold version " << fold_version << "\n";
+      }
       return Exit::done;
     };
   });

@@ -32,8 +32,9 @@ sigset_t block_signals() {
   return set;
 }
 
-// A bus that is away at the start is waited for: the healing path must come up by itself.
-Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) {
+// A bus that is away at the start is waited for: the healing path must come up by itself. False:
+// told to stop meanwhile.
+Result<bool> wait_for_topics(Environment& environment, const sigset_t& signals) {
   using Clock = std::chrono::steady_clock;
   constexpr timespec pause{2, 0};
   // A broker that is there answers sooner: one that is away may come up while it is being asked.
@@ -48,7 +49,7 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
                                              " partitions and topics.partitions says " +
                                              std::to_string(environment.topics.partitions)};
       }
-      return {};
+      return true;
     }
     // A broker that has only just come up may still be given its topics.
     const bool waited = Clock::now() - began > answer_time_max;
@@ -56,9 +57,8 @@ Result<void> wait_for_topics(Environment& environment, const sigset_t& signals) 
       return partitions.error().within("run `selfheal topics create` first");
     }
     spdlog::warn("waiting for the bus: {}", partitions.error().context);
-    if (sigtimedwait(&signals, nullptr, &pause) > 0) {
-      return Error{ErrorCode::unavailable, "stopped while waiting for the bus"};
-    }
+    const int got = sigtimedwait(&signals, nullptr, &pause);
+    if (got == SIGTERM || got == SIGINT) return false;
   }
 }
 
@@ -105,9 +105,12 @@ Exit run(const ConfigOptions& options) {
   const ServiceConfig& config = loaded->config;
   const Result<TrustedAutomation> automation =
       load_automation(config.automation, process_environment);
-  if (!automation) return fail(automation.error());
-  Result<Assembly> assembly = assemble(config);
-  if (!assembly) return fail(assembly.error());
+  if (!automation) return fail(automation.error(), Exit::wrong_usage);
+  Result<Assembly> assembly = assemble(*loaded);
+  if (!assembly) {
+    const bool damaged = assembly.error().code == ErrorCode::corrupt;
+    return fail(assembly.error(), damaged ? Exit::did_not_hold : Exit::wrong_usage);
+  }
   Environment& environment = *assembly->environment;
   if (!assembly->first_keys.operator_file.empty()) {
     spdlog::info("made the first operator key: {}", assembly->first_keys.operator_file);
@@ -142,9 +145,10 @@ Exit run(const ConfigOptions& options) {
                          },
                      .ready = [&] { return service.ready(); }});
   const Result<std::string> address = server.start();
-  if (!address) return fail(address.error());
-  const Result<void> topics = wait_for_topics(environment, signals);
+  if (!address) return fail(address.error(), Exit::wrong_usage);
+  const Result<bool> topics = wait_for_topics(environment, signals);
   if (!topics) return fail(topics.error());
+  if (!*topics) return Exit::done;  // nothing has begun
   service.start();
   constexpr timespec short_pause{0, 20'000'000};
   bool announced = false;

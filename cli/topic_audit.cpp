@@ -256,7 +256,7 @@ Result<void> TopicAudit::take(Shard& shard, JournalWalk& walk, const WalkedRecor
     const std::lock_guard lock(across_mutex_);
     lives_.take(record);
     locks_.take(record);
-    relays_.take(record);
+    relays_.take(record, !walked.other_fold);
     effects_.take(record);
   }
   if (!source_.topics.is_fleet(shard.number)) shard.approvals.take(record, report);
@@ -418,6 +418,10 @@ Result<void> TopicAudit::read_action_files() {
     if (!name) continue;
     effects_.take_begun(folder.parent_path().filename(), name->step, name->rollback, name->attempt,
                         folder, found_.report);
+  }
+  if (failure) {
+    found_.report.leave_out(4, "action files: " + options_.actions_folder + " cannot be read (" +
+                                   failure.message() + ")");
   }
   return {};
 }

@@ -32,6 +32,7 @@ void add_topics_command(CLI::App& application, Action& action) {
       topics->add_subcommand("create", "Makes what is missing; a second run changes nothing");
   auto options = std::make_shared<ConfigOptions>();
   add_config_options(*command, *options);
+  command->add_flag("--json")->description("One JSON object a topic, as without it");
   command->callback([&action, options] { action = [options] { return create(*options); }; });
 }
 

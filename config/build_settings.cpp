@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "config/keys.hpp"
 #include "config/service_config.hpp"
@@ -9,42 +10,6 @@ namespace selfheal {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Hidden files are what editors leave behind while they save.
-Result<std::vector<std::string>> playbook_files(const std::string& directory) {
-  std::vector<std::string> files;
-  std::error_code failure;
-  fs::directory_iterator each(directory, failure);
-  for (; !failure && each != fs::directory_iterator(); each.increment(failure)) {
-    const fs::path& path = each->path();
-    if (path.extension() != ".yaml" || path.filename().string().starts_with('.')) continue;
-    files.push_back(path.string());
-  }
-  if (failure) {
-    return Error{ErrorCode::not_found,
-                 directory + ": playbooks_dir cannot be read (" + failure.message() + ")"};
-  }
-  // Directory order differs between machines; settings must not.
-  std::ranges::sort(files);
-  return files;
-}
-
-// A name that differs from the file's would hide which file to mend, and let two files claim one
-// name.
-Result<Playbook> read_playbook(const std::string& file, const std::string& topics_prefix) {
-  Result<Playbook> playbook = read_yaml_file<Playbook>(file);
-  if (!playbook) return playbook;
-  const std::string stem = fs::path(file).stem().string();
-  if (playbook->name != stem) {
-    return Error{ErrorCode::invalid, file + ": the playbook is named '" + playbook->name +
-                                         "', its file '" + stem + "'; they must be the same"};
-  }
-  const Result<void> valid = validate_playbook(*playbook);
-  if (!valid) return valid.error().within(file);
-  const Result<void> elsewhere = validate_publish_topics(*playbook, topics_prefix);
-  if (!elsewhere) return elsewhere.error().within(file);
-  return playbook;
-}
 
 Result<std::vector<Policy>> read_policies(const std::string& file) {
   const Result<std::string> text = read_text_file(file);
@@ -85,14 +50,50 @@ Result<std::vector<KeyEntry>> read_keys(const std::string& directory) {
 
 }  // namespace
 
+// Hidden files are what editors leave behind while they save.
+Result<std::vector<std::string>> playbook_files(const std::string& directory) {
+  std::vector<std::string> files;
+  std::error_code failure;
+  fs::directory_iterator each(directory, failure);
+  for (; !failure && each != fs::directory_iterator(); each.increment(failure)) {
+    const fs::path& path = each->path();
+    const bool is_yaml = path.extension() == ".yaml" || path.extension() == ".yml";
+    if (!is_yaml || path.filename().string().starts_with('.')) continue;
+    files.push_back(path.string());
+  }
+  if (failure) {
+    return Error{ErrorCode::not_found,
+                 directory + ": playbooks_dir cannot be read (" + failure.message() + ")"};
+  }
+  // Directory order differs between machines; settings must not.
+  std::ranges::sort(files);
+  return files;
+}
+
+Result<Playbook> read_playbook(const std::string& file, const std::string& topics_prefix) {
+  Result<Playbook> playbook = read_yaml_file<Playbook>(file);
+  if (!playbook) return playbook;
+  const Result<void> valid = validate_playbook(*playbook);
+  if (!valid) return valid.error().within(file);
+  const Result<void> elsewhere = validate_publish_topics(*playbook, topics_prefix);
+  if (!elsewhere) return elsewhere.error().within(file);
+  return playbook;
+}
+
 Result<Settings> build_settings(const ServiceConfig& config) {
   Settings settings = decision_settings(config);
   if (!config.playbooks_dir.empty()) {
     const Result<std::vector<std::string>> files = playbook_files(config.playbooks_dir);
     if (!files) return files.error();
+    std::map<std::string, std::string> file_of;  // by name
     for (const std::string& file : *files) {
       Result<Playbook> playbook = read_playbook(file, config.topics.prefix);
       if (!playbook) return playbook.error();
+      const auto [first, is_new] = file_of.emplace(playbook->name, file);
+      if (!is_new) {
+        return Error{ErrorCode::invalid, file + ": the playbook is named '" + playbook->name +
+                                             "', as is that in " + first->second};
+      }
       settings.playbooks.push_back(std::move(*playbook));
     }
   }

@@ -294,6 +294,7 @@ Result<LoadedConfig> load_config(const std::optional<std::string>& file,
   // Overrides may depend on each other, so they are checked together.
   const Result<void> checked = check(config);
   if (!checked) return checked.error().within(overrides.empty() ? "configuration" : "--set");
+  loaded.instance_is_named = !config.instance.empty();
   if (config.instance.empty()) config.instance = host_name();
   if (config.keys_dir.empty()) config.keys_dir = (fs::path(config.data_dir) / "keys").string();
   if (config.actions_dir.empty()) {

@@ -174,8 +174,9 @@ struct ServiceConfig {
 };
 
 struct LoadedConfig {
-  ServiceConfig config;  // valid, every path absolute, instance and keys_dir filled in
-  std::string file;      // as given; empty where there was none
+  ServiceConfig config;            // valid, every path absolute, instance and keys_dir filled in
+  std::string file;                // as given; empty where there was none
+  bool instance_is_named = false;  // else it is the host's name
 };
 
 // The value of an environment variable; none where it is not set.
@@ -198,5 +199,10 @@ Settings decision_settings(const ServiceConfig& config);
 // The settings that decisions depend on, with every playbook, policy, service and public key that
 // the configuration names; valid. Errors name the file. Reads files; otherwise thread-safe.
 Result<Settings> build_settings(const ServiceConfig& config);
+
+// The *.yaml and *.yml files of a folder, sorted; not_found where it cannot be read.
+Result<std::vector<std::string>> playbook_files(const std::string& directory);
+// Read and validated by itself; the error names the file.
+Result<Playbook> read_playbook(const std::string& file, const std::string& topics_prefix);
 
 }  // namespace selfheal

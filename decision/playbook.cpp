@@ -306,9 +306,10 @@ bool in_scope(const Scope& scope, std::string_view service, std::string_view res
     }
     return service == pattern;
   };
-  const bool kind = scope.resource_kinds.empty() || resource_kind.empty() ||
-                    std::find(scope.resource_kinds.begin(), scope.resource_kinds.end(),
-                              resource_kind) != scope.resource_kinds.end();
+  const std::string_view subject = resource_kind.empty() ? "service" : resource_kind;
+  const bool kind = scope.resource_kinds.empty() ||
+                    std::find(scope.resource_kinds.begin(), scope.resource_kinds.end(), subject) !=
+                        scope.resource_kinds.end();
   return kind && std::any_of(scope.services.begin(), scope.services.end(), matches);
 }
 

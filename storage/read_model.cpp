@@ -8,7 +8,6 @@
 namespace selfheal {
 namespace {
 
-constexpr std::size_t recent_max = 1000;
 const std::string applied_row = "read_model/applied";
 
 std::string text_at(const Json& json, const char* name) {
@@ -90,6 +89,7 @@ Result<void> ReadModel::load() {
   }
   std::sort(ended.begin(), ended.end());
   for (auto& [time_ms, id] : ended) ended_.push_back(std::move(id));
+  if (Result<void> loaded = recent_.load(); !loaded) return loaded;
   const Result<std::optional<std::string>> row = rows_.read(applied_row);
   if (!row) return row.error();
   if (!*row) return {};
@@ -345,9 +345,7 @@ void ReadModel::apply(const JournalRecord& record) {
       Json told_event = event_to_json(event);
       told_event["id"] = decision_id(record.shard, record.seq, static_cast<std::int64_t>(k));
       told_event["time"] = format_rfc3339(record.cut.tick_ms);
-      recent_.push_back(dump(told_event));
-      if (recent_.size() > recent_max) recent_.pop_front();
-      apply_event(record, event, recent_.back());
+      apply_event(record, event, recent_.add(dump(told_event)));
       if (listener_) told.push_back(std::move(told_event));
     }
     drop_old();
@@ -429,9 +427,10 @@ std::vector<Json> ReadModel::learned(const std::string& playbook) const {
 std::vector<Json> ReadModel::recent(std::size_t count) const {
   const std::shared_lock lock(mutex_);
   std::vector<Json> decisions;
-  const std::size_t skip = recent_.size() > count ? recent_.size() - count : 0;
-  for (std::size_t i = skip; i < recent_.size(); ++i) {
-    Result<Json> decision = parse_json(recent_[i]);
+  const std::deque<std::string>& texts = recent_.texts();
+  const std::size_t skip = texts.size() > count ? texts.size() - count : 0;
+  for (std::size_t i = skip; i < texts.size(); ++i) {
+    Result<Json> decision = parse_json(texts[i]);
     if (decision) decisions.push_back(std::move(*decision));
   }
   return decisions;

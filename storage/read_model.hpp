@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "storage/document_table.hpp"
+#include "storage/recent_decisions.hpp"
 #include "storage/row_buffer.hpp"
 #include "topics/journal.hpp"
 
@@ -51,7 +52,7 @@ class ReadModel {
   std::vector<Json> suspected_inputs() const;
   // Belief per (service, diagnosis) of a playbook as last learnt.
   std::vector<Json> learned(const std::string& playbook) const;
-  // The latest decisions, oldest first; at most 1,000 are kept.
+  // The latest decisions, oldest first; as many as RecentDecisions keeps.
   std::vector<Json> recent(std::size_t count) const;
   // Health of services by open incidents: "predicted", "ill", "healing", "escalated".
   std::vector<Json> health(const std::string& prefix) const;
@@ -89,8 +90,8 @@ class ReadModel {
   DocumentTable breakers_{"read_model/breaker/", rows_};
   DocumentTable locks_{"read_model/lock/", rows_};                        // by action id
   DocumentTable suspected_inputs_{"read_model/suspected_input/", rows_};  // by shard
-  std::deque<std::string> ended_;   // incidents, oldest end first
-  std::deque<std::string> recent_;  // decisions, JSON text
+  RecentDecisions recent_{rows_};
+  std::deque<std::string> ended_;  // incidents, oldest end first
   std::map<std::int64_t, std::int64_t> applied_;
   std::uint64_t version_ = 0;
   std::string settings_;

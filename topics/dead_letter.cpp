@@ -34,7 +34,8 @@ NewRecord DeadLetterWriter::write(const TopicPartition& stood, Offset offset, st
                     {"topic", stood.topic},
                     {"partition", std::to_string(stood.partition)},
                     {"offset", std::to_string(offset)}};
-  if (line >= 0) letter.headers.emplace_back("line", std::to_string(line));
+  // For people, who count from 1; in decisions lines count from 0.
+  if (line >= 0) letter.headers.emplace_back("line", std::to_string(line + 1));
   if (record == nullptr) {
     letter.headers.emplace_back("missing", std::string(cut_text(missing, reason_bytes_max)));
     return letter;

@@ -120,7 +120,7 @@ std::string decision_id(std::int64_t shard, std::int64_t seq, std::int64_t k) {
 std::string cloud_event_text(const Event& event, const DecisionAddress& address) {
   std::string out;
   JsonObjectWriter object(out);
-  // Extension attributes may not be empty, so an absent one is left out.
+  // No attribute may be empty, so one that is absent is left out.
   if (!event.causation_id.empty()) append_json(object.member("causationid"), event.causation_id);
   object.member("data");
   std::visit([&](const auto& body) { append_json(out, body); }, event.body);
@@ -130,7 +130,7 @@ std::string cloud_event_text(const Event& event, const DecisionAddress& address)
   append_json(object.member("source"),
               "/selfheal/" + address.topics_prefix + "/" + std::to_string(address.shard));
   append_json(object.member("specversion"), std::string_view("1.0"));
-  append_json(object.member("subject"), event.service);
+  if (!event.service.empty()) append_json(object.member("subject"), event.service);
   append_json(object.member("time"), format_rfc3339(address.time_ms));
   append_json(object.member("type"), std::string("self_heal.") + event_name(event.body));
   object.end();

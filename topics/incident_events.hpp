@@ -65,6 +65,7 @@ struct IncidentOpened {
   std::string evidence;             // a short text for a person
   std::int64_t signal_time_ms = 0;  // when the trouble was first observed
   std::int64_t lead_deadline_ms = 0;  // a proactive action is of no use after it; 0: unknown
+  std::vector<std::string> suggested_playbooks;  // tried where no trigger fits
   static constexpr auto fields() {
     return std::tuple{field("incident_id", &IncidentOpened::incident_id),
                       field("code", &IncidentOpened::code),
@@ -77,7 +78,8 @@ struct IncidentOpened {
                       field("labels", &IncidentOpened::labels),
                       field("evidence", &IncidentOpened::evidence),
                       field("signal_time_ms", &IncidentOpened::signal_time_ms),
-                      field("lead_deadline_ms", &IncidentOpened::lead_deadline_ms)};
+                      field("lead_deadline_ms", &IncidentOpened::lead_deadline_ms),
+                      field("suggested_playbooks", &IncidentOpened::suggested_playbooks)};
   }
   bool operator==(const IncidentOpened&) const = default;
 };
@@ -125,7 +127,9 @@ struct Diagnosis {
   std::string service;
   std::string resource_kind;
   std::string resource_id;
-  double confidence = 0;  // 0 to 1
+  double confidence = 0;         // 0 to 1
+  double likelihood = 0;         // the same, under the name that a prediction has for it
+  double lead_time_seconds = 0;  // always 0: the trouble is there
   std::string impact;
   std::string origin;  // rule, failure, alert or degradation
   std::vector<std::string> suggested_playbooks;
@@ -140,6 +144,8 @@ struct Diagnosis {
                       field("resource_kind", &Diagnosis::resource_kind),
                       field("resource_id", &Diagnosis::resource_id),
                       field("confidence", &Diagnosis::confidence),
+                      field("likelihood", &Diagnosis::likelihood),
+                      field("lead_time_seconds", &Diagnosis::lead_time_seconds),
                       field("impact", &Diagnosis::impact),
                       field("origin", &Diagnosis::origin),
                       field("suggested_playbooks", &Diagnosis::suggested_playbooks),

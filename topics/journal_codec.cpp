@@ -362,8 +362,12 @@ Result<SignedBody> unwrap_body(std::string_view value) {
       value.substr(value_start.size() + signature_digits, value_middle.size()) != value_middle) {
     return Error{ErrorCode::corrupt, "not a signed journal record"};
   }
-  return SignedBody{value.substr(value_start.size(), signature_digits),
-                    value.substr(body_at, value.size() - body_at - 1)};
+  const std::string_view signature = value.substr(value_start.size(), signature_digits);
+  // One way to write each record: in other digits it would be another record that counts as well.
+  if (signature.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return Error{ErrorCode::corrupt, "a signature is written in lower-case hex digits"};
+  }
+  return SignedBody{signature, value.substr(body_at, value.size() - body_at - 1)};
 }
 
 }  // namespace selfheal

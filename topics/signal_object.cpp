@@ -37,6 +37,13 @@ class MemberReader {
     return settle(value, code, "is not a finite number");
   }
 
+  // Some say in words how far they are: that is no mistake, and nothing here needs it.
+  error_code number_if_any(json::value value, std::optional<double>& out) {
+    json::json_type type{};
+    if (const error_code code = value.type().get(type)) return code;
+    return type == json::json_type::number ? number(value, out) : simdjson::SUCCESS;
+  }
+
   error_code whole(json::value value, std::optional<std::int64_t>& out) {
     std::int64_t parsed = 0;
     const error_code code = value.get_int64().get(parsed);
@@ -189,7 +196,7 @@ error_code read_member(SignalDraft& draft, std::string_view key, json::value val
       if (key == "sentinel") return member.text(value, draft.sentinel);
       if (key == "severity") return member.text(value, draft.severity);
       if (key == "evidence") return member.raw(value, draft.evidence);
-      if (key == "progress") return member.number(value, draft.progress);
+      if (key == "progress") return member.number_if_any(value, draft.progress);
       break;
     case 9:
       if (key == "alertname") return member.text(value, draft.alertname);

@@ -177,6 +177,7 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
     HeldProposal held;
     held.proposal = *proposal;
     held.expires_ms = Token::no_due;
+    held.cause = place.id();
     held_.put(proposal->proposal_id, std::move(held));
   } else if (const auto* verdict = std::get_if<Verdict>(&event.body)) {
     HeldProposal* held = held_.edit(verdict->proposal_id);
@@ -187,6 +188,7 @@ void Approver::evolve(const Event& event, const EventPlace& place) {
       held_.erase(verdict->proposal_id);
       return;
     }
+    held->cause = place.id();
     held->state = verdict->verdict;
     held->content_hash = verdict->content_hash;
     held->policy_hash = verdict->policy_hash;
@@ -401,7 +403,7 @@ void Approver::move_held(Token& token) {
                held.state == "held_for_window" ? "its lead time ended before a change window opened"
                                                : "nobody answered in time");
     } else {
-      judge(token, held.proposal, "timer");
+      judge(token, held.proposal, held.cause);
     }
   }
 }
@@ -415,7 +417,7 @@ void Approver::end_held(Token& token, const HeldProposal& held, const std::strin
   verdict.policy_hash = held.policy_hash;
   verdict.content_hash = held.content_hash;
   verdict.mode = settings().mode;
-  emit(token, {held.proposal.service, held.proposal.incident_id, "timer", verdict});
+  emit(token, {held.proposal.service, held.proposal.incident_id, held.cause, verdict});
 }
 
 }  // namespace selfheal

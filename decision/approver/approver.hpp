@@ -21,6 +21,7 @@ struct HeldProposal {
   TimeMs expires_ms = 0;
   TimeMs window_ms = 0;    // when the next window opens
   bool for_input = false;  // it only waits for signals that are missing
+  std::string cause;       // id of the proposal, or of the verdict that holds it
   static constexpr auto fields() {
     return std::tuple{field("proposal", &HeldProposal::proposal),
                       field("state", &HeldProposal::state),
@@ -29,7 +30,8 @@ struct HeldProposal {
                       field("action", &HeldProposal::action),
                       field("expires_ms", &HeldProposal::expires_ms),
                       field("window_ms", &HeldProposal::window_ms),
-                      field("for_input", &HeldProposal::for_input)};
+                      field("for_input", &HeldProposal::for_input),
+                      field("cause", &HeldProposal::cause)};
   }
   bool operator==(const HeldProposal&) const = default;
 };

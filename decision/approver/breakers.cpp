@@ -38,7 +38,7 @@ std::vector<BreakerNews> Breakers::news(const BreakerSettings& limits, TimeMs no
     if (state == row.told_state && row.failures == row.told_failures) continue;
     const std::size_t end = key.find('\n');
     BreakerNews each;
-    each.cause = state == "half_open" ? "timer" : row.changed_by;
+    each.cause = row.changed_by;
     each.changed.playbook = key.substr(0, end);
     each.changed.resource_kind = key.substr(end + 1);
     each.changed.state = state;

@@ -61,7 +61,8 @@ void InputAudit::take_event(const JournalRecord& record, std::size_t k, AuditRep
     arrivals_.push_back({{taken->source_shard, taken->source_seq, taken->source_k},
                          {record.shard, taken->signals, place, record.cut.tick_ms}});
   } else if (const auto* dead = std::get_if<DeadLettered>(&body)) {
-    const std::string line = dead->line < 0 ? "" : std::to_string(dead->line);
+    // As its header says it.
+    const std::string line = dead->line < 0 ? "" : std::to_string(dead->line + 1);
     letters_[letter_key("signals", std::to_string(record.shard), std::to_string(dead->offset),
                         line)] = {record.shard, place, record.cut.tick_ms};
   }

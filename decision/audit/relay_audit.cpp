@@ -4,7 +4,7 @@
 
 namespace selfheal {
 
-void RelayAudit::take(const JournalRecord& record) {
+void RelayAudit::take(const JournalRecord& record, bool same_fold) {
   for (std::size_t k = 0; k < record.events.size(); ++k) {
     const Event& event = record.events[k];
     // Said between shards only.
@@ -13,7 +13,7 @@ void RelayAudit::take(const JournalRecord& record) {
     const std::string text =
         cloud_event_text(event, {prefix_, record.shard, record.seq, number, record.cut.tick_ms});
     expected_[decision_id(record.shard, record.seq, number)] = {hash64(text), record.shard,
-                                                                record.cut.tick_ms};
+                                                                record.cut.tick_ms, same_fold};
   }
 }
 
@@ -29,6 +29,9 @@ void RelayAudit::take_decision(const RecordView& read, std::int32_t partition,
     return report.violate(6, place, "decision '" + id + "' is in no journal");
   }
   found->second.found = true;
+  if (!found->second.same_fold) {
+    return report.leave_out(6, "the words of decisions of another fold version");
+  }
   if (hash64(read.value) != found->second.hash) {
     report.violate(6, place, "decision " + id + " is not what the journal says");
   }

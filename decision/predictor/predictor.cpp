@@ -147,7 +147,7 @@ void Predictor::on_diagnosis(const Diagnosis& diagnosis, const EventPlace& place
   active_.put(
       trouble_key(diagnosis.service, diagnosis.resource_id, diagnosis.code),
       {diagnosis.service, diagnosis.resource_id, diagnosis.code, diagnosis.origin, place.tick_ms});
-  mark_predictions(diagnosis.service, "TP", true);
+  mark_predictions(diagnosis.service, "TP", true, place);
   if (active_.size() <= active_rows_max) return;
   std::vector<std::string> over;
   for (const auto& [key, row] : active_.rows()) {
@@ -168,27 +168,32 @@ void Predictor::on_prediction(const Prediction& prediction, const EventPlace& pl
   open.code = prediction.code;
   open.source = prediction.source;
   open.likelihood = prediction.likelihood;
+  open.cause = place.id();
   open.deadline_ms = place.tick_ms + settings().predictor.scoring_window.ms;
   predictions_.put(trouble_key(prediction.service, prediction.code, prediction.source),
                    std::move(open));
 }
 
-void Predictor::on_cleared(const DiagnosisCleared& cleared) {
+void Predictor::on_cleared(const DiagnosisCleared& cleared, const EventPlace& place) {
   active_.erase(trouble_key(cleared.service, cleared.resource_id, cleared.code));
-  if (cleared.origin == "prediction") mark_predictions(cleared.service, "FP", false);
+  if (cleared.origin == "prediction") mark_predictions(cleared.service, "FP", false, place);
 }
 
 // Decides how the open predictions of a service ended. Those that were acted upon are judged by the
 // outcome of the run, unless `acted_too`.
 void Predictor::mark_predictions(const std::string& service, const std::string& score,
-                                 bool acted_too) {
+                                 bool acted_too, const EventPlace& place) {
   const std::string prefix = service + "\n";
   std::vector<std::string> keys;
   for (auto row = predictions_.rows().lower_bound(prefix);
        row != predictions_.rows().end() && row->first.starts_with(prefix); ++row) {
     if (row->second.score.empty() && (acted_too || !row->second.acted)) keys.push_back(row->first);
   }
-  for (const std::string& key : keys) predictions_.edit(key)->score = score;
+  for (const std::string& key : keys) {
+    OpenPrediction* row = predictions_.edit(key);
+    row->score = score;
+    row->cause = place.id();
+  }
 }
 
 void Predictor::evolve(const Event& event, const EventPlace& place) {
@@ -197,7 +202,7 @@ void Predictor::evolve(const Event& event, const EventPlace& place) {
   } else if (const auto* prediction = std::get_if<Prediction>(&event.body)) {
     on_prediction(*prediction, place);
   } else if (const auto* cleared = std::get_if<DiagnosisCleared>(&event.body)) {
-    on_cleared(*cleared);
+    on_cleared(*cleared, place);
   } else if (const auto* scored = std::get_if<Scored>(&event.body)) {
     predictions_.erase(trouble_key(scored->service, scored->code, scored->source));
     if (scored->score != "FN") {
@@ -227,7 +232,7 @@ void Predictor::evolve(const Event& event, const EventPlace& place) {
     }
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     if (outcome->proactive && outcome->result == "recovered") {
-      mark_predictions(outcome->service, "TP", true);
+      mark_predictions(outcome->service, "TP", true, place);
     }
   } else if (const auto* changed = std::get_if<InputPathChanged>(&event.body)) {
     on_input_path(*changed, place);
@@ -329,6 +334,7 @@ void Predictor::diagnose(Token& token, const Signal& signal, Diagnosis diagnosis
   diagnosis.signal_id = std::string(signal.id);
   diagnosis.stale = is_stale(token, signal);
   diagnosis.impact = impact_on(diagnosis.service);
+  diagnosis.likelihood = diagnosis.confidence;
   if (diagnosis.suggested_playbooks.empty()) {
     diagnosis.suggested_playbooks = playbooks_for(diagnosis.code);
   }
@@ -381,7 +387,7 @@ void Predictor::score(Token& token) {
     scored.likelihood = prediction.likelihood;
     scored.rule_alpha = belief.alpha;
     scored.rule_beta = belief.beta;
-    emit(token, {prediction.service, "", "timer", scored});
+    emit(token, {prediction.service, "", prediction.cause, scored});
   }
 }
 

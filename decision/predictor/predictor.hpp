@@ -39,6 +39,7 @@ struct OpenPrediction {
   TimeMs deadline_ms = 0;
   bool acted = false;  // a run was started for it
   std::string score;   // set when it is known how it ended; said in the next cut
+  std::string cause;   // id of the decision that says how it ended; until then its own
   static constexpr auto fields() {
     return std::tuple{field("service", &OpenPrediction::service),
                       field("code", &OpenPrediction::code),
@@ -46,7 +47,8 @@ struct OpenPrediction {
                       field("likelihood", &OpenPrediction::likelihood),
                       field("deadline_ms", &OpenPrediction::deadline_ms),
                       field("acted", &OpenPrediction::acted),
-                      field("score", &OpenPrediction::score)};
+                      field("score", &OpenPrediction::score),
+                      field("cause", &OpenPrediction::cause)};
   }
   bool operator==(const OpenPrediction&) const = default;
 };
@@ -171,8 +173,9 @@ class Predictor : public Stage {
   void score(Token& token);
   void on_diagnosis(const Diagnosis& diagnosis, const EventPlace& place);
   void on_prediction(const Prediction& prediction, const EventPlace& place);
-  void on_cleared(const DiagnosisCleared& cleared);
-  void mark_predictions(const std::string& service, const std::string& score, bool acted_too);
+  void on_cleared(const DiagnosisCleared& cleared, const EventPlace& place);
+  void mark_predictions(const std::string& service, const std::string& score, bool acted_too,
+                        const EventPlace& place);
   void note_metric(std::uint32_t metric);
   bool is_stale(const Token& token, const Signal& signal) const;
   bool seen_before(const Signal& signal);

@@ -219,6 +219,8 @@ void Predictor::apply_rules(Token& token, const Signal& signal, SeriesNumber ser
     diagnosis.evidence = std::string(signal.metric) + " = " + number(signal.value) + ", " +
                          rule.op + " " + number(rule.value) + " for " +
                          format_duration(signal.time_ms - known->since_ms);
+    std::vector<std::pair<std::string, std::string>> labels;
+    if (split_labels(signal.labels, labels)) diagnosis.labels = {labels.begin(), labels.end()};
     diagnose(token, signal, std::move(diagnosis));
   }
 }
@@ -315,6 +317,7 @@ void Predictor::take_failure(Token& token, const Signal& signal) {
   diagnosis.confidence = detail.confidence;
   diagnosis.origin = std::string(to_string(signal.type));
   diagnosis.evidence = detail.message;
+  diagnosis.labels = detail.labels;
   if (!detail.worker.empty()) diagnosis.labels["worker"] = detail.worker;
   if (!detail.task_id.empty()) diagnosis.labels["task_id"] = detail.task_id;
   diagnose(token, signal, std::move(diagnosis));

@@ -25,8 +25,10 @@ bool has_rollback(const Playbook& playbook) {
 }
 
 Variables variables_of(const RunIntent& intent) {
-  return {intent.service, intent.resource_kind, intent.resource_id, intent.incident_id,
-          intent.labels};
+  // Trouble of a service as a whole names no resource: the service is it.
+  const bool whole = intent.resource_id.empty();
+  return {intent.service, whole ? "service" : intent.resource_kind,
+          whole ? intent.service : intent.resource_id, intent.incident_id, intent.labels};
 }
 
 std::string approval_hash(const std::string& playbook_hash, const std::string& service,

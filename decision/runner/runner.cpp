@@ -25,9 +25,11 @@ bool is_metric(const Condition& condition) {
   return !condition.metric.empty();
 }
 
-// What a lost or doubtful step may cost: an idempotent one may be sent again with the same key.
-std::int64_t retries_of(const Step& step, const std::string& effect) {
-  return effect == "neither" ? step.retries : std::max<std::int64_t>(step.retries, 1);
+// A step of which nobody knows how it ended is no failure of its own: where it may be sent again,
+// with the same key, it is, once at least.
+std::int64_t retries_of(const Step& step, const RunRow& run) {
+  const bool may_repeat = run.tries_lost > 0 && run.intent.effect != "neither";
+  return std::max<std::int64_t>(step.retries, may_repeat ? 1 : 0);
 }
 
 }  // namespace
@@ -95,6 +97,7 @@ void Runner::forget_soft() {
 void Runner::on_started(const RunStarted& started, const EventPlace& place) {
   RunRow* run = runs_.edit(started.action_id);
   if (run == nullptr) return;
+  run->cause = place.id();
   run->phase = "started";
   run->step = started.step;
   run->attempt = started.attempt;
@@ -115,6 +118,7 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
   RunRow* run = runs_.edit(finished.action_id);
   if (run == nullptr) return;
   const Step* step = current_step(*run);
+  run->cause = place.id();
   run->phase = "ready";
   run->due_ms = place.tick_ms;
   run->probe_id.clear();
@@ -123,11 +127,15 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
     run->step += run->rollback ? -1 : 1;
     run->attempt = 0;
     run->tries_failed = 0;
+    run->tries_lost = 0;
   } else if (finished.status != "expired") {
     // A step that failed half way is undone with the others.
     if (!run->rollback) run->last_done_step = std::max(run->last_done_step, run->step);
     ++run->tries_failed;
-    if (step != nullptr) run->due_ms += backoff_of(*step, run->tries_failed);
+    if (finished.status == "lost" || finished.status == "in_doubt") ++run->tries_lost;
+    // Where it is not tried again there is nothing to wait for.
+    const bool again = step != nullptr && run->tries_failed <= retries_of(*step, *run);
+    if (again) run->due_ms += backoff_of(*step, run->tries_failed);
   }
 }
 
@@ -135,10 +143,12 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
 void Runner::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
   RunRow* run = resolved.answer == "undone" ? runs_.edit(resolved.action_id) : nullptr;
   if (run == nullptr) return;
+  run->cause = place.id();
   run->phase = "ready";
   --run->step;
   run->attempt = 0;
   run->tries_failed = 0;
+  run->tries_lost = 0;
   run->due_ms = place.tick_ms;
 }
 
@@ -155,6 +165,7 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
     run.intent = *intent;
     run.due_ms = place.tick_ms;
     run.intent_ms = place.tick_ms;
+    run.cause = place.id();
     runs_.put(intent->action_id, std::move(run));
     proposals_.erase(intent->proposal_id);
   } else if (const auto* started = std::get_if<RunStarted>(&event.body)) {
@@ -163,6 +174,7 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
     on_step_finished(*step, place);
   } else if (const auto* probe = std::get_if<ProbeRequested>(&event.body)) {
     if (RunRow* run = runs_.edit(probe->action_id); run != nullptr && probe->purpose != "verify") {
+      run->cause = place.id();
       run->probe_id = probe->probe_id;
       run->probe_purpose = probe->purpose;
       run->condition = probe->condition;
@@ -172,28 +184,44 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
     if (finished->result == "dry_run" || finished->result == "precondition_failed") {
       runs_.erase(finished->action_id);
     } else if (RunRow* run = runs_.edit(finished->action_id)) {
+      run->cause = place.id();
       run->phase = "done";
     }
   } else if (const auto* request = std::get_if<RollbackRequested>(&event.body)) {
     if (RunRow* run = runs_.edit(request->action_id)) {
+      run->cause = place.id();
       run->phase = "ready";
       run->rollback = true;
       run->step = run->last_done_step;
       run->attempt = 0;
       run->tries_failed = 0;
+      run->tries_lost = 0;
       run->due_ms = place.tick_ms;
     }
   } else if (const auto* rolled_back = std::get_if<RolledBack>(&event.body)) {
-    if (RunRow* run = runs_.edit(rolled_back->action_id)) run->phase = "done";
+    if (RunRow* run = runs_.edit(rolled_back->action_id)) {
+      run->cause = place.id();
+      run->phase = "done";
+    }
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
     on_resolved(*resolved, place);
   } else if (const auto* requested = std::get_if<LockRequested>(&event.body)) {
-    if (RunRow* run = runs_.edit(requested->action_id)) run->due_ms = requested->give_up_ms;
+    if (RunRow* run = runs_.edit(requested->action_id)) {
+      run->cause = place.id();
+      run->due_ms = requested->give_up_ms;
+    }
   } else if (const auto* acquired = std::get_if<LockAcquired>(&event.body)) {
-    if (RunRow* run = runs_.edit(acquired->action_id)) run->due_ms = place.tick_ms;
+    if (RunRow* run = runs_.edit(acquired->action_id)) {
+      run->cause = place.id();
+      run->due_ms = place.tick_ms;
+    }
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     // Kept in doubt: what a person says may still lead to a verification and its rollback.
-    if (!outcome->awaits_answer) runs_.erase(outcome->action_id);
+    if (!outcome->awaits_answer) {
+      runs_.erase(outcome->action_id);
+    } else if (RunRow* run = runs_.edit(outcome->action_id)) {
+      run->cause = place.id();
+    }
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     observed_.forget_service(closed->service);
   }
@@ -277,7 +305,7 @@ void Runner::finish_step(Token& token, const std::string& action_id, const StepR
                         .output = result.output,
                         .output_hash = result.output_hash,
                         .took_ms = result.took_ms};
-  emit(token, {run.intent.service, run.intent.incident_id, "step:" + action_id, finished});
+  emit(token, {run.intent.service, run.intent.incident_id, run.cause, finished});
   const bool unknown = result.status == "lost" || result.status == "in_doubt";
   const bool may_repeat = run.intent.effect == "idempotent";
   if ((unknown && !may_repeat) || result.status == "fenced") {
@@ -415,7 +443,7 @@ void Runner::ask_probe(Token& token, const std::string& action_id, const std::st
                        .condition = run.condition,
                        .step = run.step,
                        .valid_until_ms = token.cut.tick_ms + 2 * settings().run.start_valid.ms};
-  emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, probe});
+  emit(token, {run.intent.service, run.intent.incident_id, run.cause, probe});
 }
 
 void Runner::start_step(Token& token, const std::string& action_id) {
@@ -429,8 +457,7 @@ void Runner::start_step(Token& token, const std::string& action_id) {
   at.step = index;
   const Step* step = current_step(at);
   if (step == nullptr) return finish_run(token, action_id, "succeeded", "");
-  if (run.tries_failed > retries_of(*step, run.intent.effect) ||
-      run.attempt >= starts_of_a_step_max) {
+  if (run.tries_failed > retries_of(*step, run) || run.attempt >= starts_of_a_step_max) {
     return finish_run(
         token, action_id, "failed",
         "step '" + name_of(*step) + "' failed " + std::to_string(run.tries_failed) + " times");
@@ -448,7 +475,7 @@ void Runner::start_step(Token& token, const std::string& action_id) {
   if (outside && run.intent.mode != "dry_run" && !locks_.covers(action_id, last_ms)) {
     return ask_for_lock(token, action_id, started);
   }
-  emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, started});
+  emit(token, {run.intent.service, run.intent.incident_id, run.cause, started});
   const bool waits = !touches_outside(*step);
   if (waits && step->wait_for.empty() && step->wait.ms == 0) move_due(token, action_id);
 }
@@ -456,12 +483,11 @@ void Runner::start_step(Token& token, const std::string& action_id) {
 void Runner::finish_run(Token& token, const std::string& action_id, const std::string& result,
                         const std::string& reason) {
   const RunRow run = *runs_.find(action_id);
-  const std::string cause = "run:" + action_id;
   if (run.rollback) {
     // In doubt its lock is kept: an undo of which nobody knows may still act.
     const bool known = result == "succeeded" || result == "in_doubt";
     RolledBack undone{action_id, known ? result : "failed", reason};
-    emit(token, {run.intent.service, run.intent.incident_id, cause, undone});
+    emit(token, {run.intent.service, run.intent.incident_id, run.cause, undone});
     return;
   }
   RunFinished finished{.action_id = action_id,
@@ -474,7 +500,7 @@ void Runner::finish_run(Token& token, const std::string& action_id, const std::s
     finished.result = "dry_run";
     finished.reason = "dry run: the effect was left out";
   }
-  emit(token, {run.intent.service, run.intent.incident_id, cause, finished});
+  emit(token, {run.intent.service, run.intent.incident_id, run.cause, finished});
 }
 
 }  // namespace selfheal

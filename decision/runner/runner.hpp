@@ -35,6 +35,8 @@ struct RunRow {
   std::string probe_id;        // asked and not yet answered
   std::string probe_purpose;   // precondition, wait_for or effect
   TimeMs intent_ms = 0;
+  std::int64_t tries_lost = 0;  // of the failed ones, those of which nobody knows how they ended
+  std::string cause;            // id of the decision that brought it where it stands
   static constexpr auto fields() {
     return std::tuple{field("intent", &RunRow::intent),
                       field("phase", &RunRow::phase),
@@ -51,7 +53,9 @@ struct RunRow {
                       field("held_since_ms", &RunRow::held_since_ms),
                       field("probe_id", &RunRow::probe_id),
                       field("probe_purpose", &RunRow::probe_purpose),
-                      field("intent_ms", &RunRow::intent_ms)};
+                      field("intent_ms", &RunRow::intent_ms),
+                      field("tries_lost", &RunRow::tries_lost),
+                      field("cause", &RunRow::cause)};
   }
   bool operator==(const RunRow&) const = default;
 };

@@ -50,7 +50,8 @@ void Runner::take_lock_words(Token& token) {
 
 void Runner::release_locks(Token& token) {
   for (const auto& [action_id, lock] : locks_.to_release()) {
-    emit(token, {"", "", "run:" + action_id, LockReleased{action_id, lock.target}});
+    const RunRow* run = runs_.find(action_id);
+    emit(token, {"", "", run == nullptr ? "" : run->cause, LockReleased{action_id, lock.target}});
   }
 }
 
@@ -76,7 +77,7 @@ void Runner::ask_for_lock(Token& token, const std::string& action_id, const RunS
                         .playbook = run.intent.playbook,
                         .hold_ms = std::max(lock_hold_ms(*playbook, settings()), next_step_ms),
                         .give_up_ms = now_ms + settings().limits.fleet_wait.ms};
-  emit(token, {run.intent.service, run.intent.incident_id, "run:" + action_id, request});
+  emit(token, {run.intent.service, run.intent.incident_id, run.cause, request});
 }
 
 }  // namespace selfheal

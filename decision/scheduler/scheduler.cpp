@@ -25,10 +25,6 @@ std::string subject_key(const std::string& service, const std::string& resource_
   return service + "\n" + resource_id;
 }
 
-bool contains(const std::vector<std::string>& list, const std::string& item) {
-  return std::find(list.begin(), list.end(), item) != list.end();
-}
-
 }  // namespace
 
 std::string impact_of(const std::string& risk, const std::string& tier) {
@@ -128,6 +124,7 @@ void Scheduler::on_opened(const IncidentOpened& opened, const EventPlace& place)
   row.proactive = opened.proactive;
   row.confidence = opened.confidence;
   row.lead_deadline_ms = opened.lead_deadline_ms;
+  row.cause = place.id();
   incidents_.put(opened.incident_id, std::move(row));
   by_subject_[subject_key(opened.service, opened.resource_id)] = opened.incident_id;
 }
@@ -136,6 +133,7 @@ void Scheduler::on_noted(const IncidentNoted& noted, const EventPlace& place) {
   IncidentRow* row = incidents_.edit(noted.incident_id);
   if (row == nullptr) return;
   row->last_evidence_ms = place.tick_ms;
+  row->cause = place.id();
   const bool is_new = !contains(row->codes, noted.code);
   // Nothing more is done about what it was settled for. This is something else, and is answered
   // first: whoever was asked or told before knew nothing of it.
@@ -157,15 +155,17 @@ void Scheduler::on_noted(const IncidentNoted& noted, const EventPlace& place) {
   }
 }
 
-void Scheduler::on_cleared(const DiagnosisCleared& cleared) {
+void Scheduler::on_cleared(const DiagnosisCleared& cleared, const EventPlace& place) {
   const std::string* id = incident_of(cleared.service, cleared.resource_id);
   IncidentRow* row = id == nullptr ? nullptr : incidents_.edit(*id);
-  if (row != nullptr) std::erase(row->codes, cleared.code);
+  if (row == nullptr || std::erase(row->codes, cleared.code) == 0) return;
+  if (row->codes.empty()) row->cause = place.id();
 }
 
 void Scheduler::on_verdict(const Verdict& verdict, const EventPlace& place) {
   IncidentRow* row = edit_by_proposal(verdict.proposal_id);
   if (row == nullptr) return;
+  row->cause = place.id();
   if (verdict.verdict == "approved") {
     row->phase = verdict.mode == "observe" ? "settled" : "running";
     row->settled_by = verdict.mode == "observe" ? "observed" : "";
@@ -184,6 +184,7 @@ void Scheduler::on_verdict(const Verdict& verdict, const EventPlace& place) {
 void Scheduler::on_run_finished(const RunFinished& finished, const EventPlace& place) {
   IncidentRow* row = incidents_.edit(finished.incident_id);
   if (row == nullptr) return;
+  row->cause = place.id();
   if (finished.result == "dry_run") {
     row->phase = "settled";
     row->settled_by = "observed";
@@ -201,6 +202,7 @@ void Scheduler::on_outcome(const Outcome& outcome, const EventPlace& place) {
   if (outcome.answer == "not_happened") {
     // Nothing was tried: no failure to wait for, and the same playbook may be chosen again.
     if (row == nullptr) return;
+    row->cause = place.id();
     row->phase = "open";
     row->reason = outcome.reason;
     row->due_ms = place.tick_ms;
@@ -221,6 +223,7 @@ void Scheduler::on_outcome(const Outcome& outcome, const EventPlace& place) {
     issue.next_allowed_ms = place.tick_ms + static_cast<DurationMs>(wait_ms);
   }
   if (row == nullptr) return;
+  row->cause = place.id();
   row->last_evidence_ms = place.tick_ms;
   row->reason = outcome.reason;
   row->due_ms = place.tick_ms;
@@ -232,13 +235,15 @@ void Scheduler::on_outcome(const Outcome& outcome, const EventPlace& place) {
   } else {
     row->phase = "open";
     row->failed_playbooks.push_back(outcome.playbook);
-    row->due_ms = issue.next_allowed_ms;
+    // The wait is one before the next attempt: where there is none, a person hears of it now.
+    if (has_more_to_try(*row)) row->due_ms = issue.next_allowed_ms;
   }
 }
 
 void Scheduler::on_resolved(const DoubtResolved& resolved, const EventPlace& place) {
   IncidentRow* row = incidents_.edit(resolved.incident_id);
   if (row == nullptr || row->doubtful_action != resolved.action_id) return;
+  row->cause = place.id();
   row->doubtful_action.clear();
   row->last_evidence_ms = place.tick_ms;
   row->settled_by.clear();
@@ -257,7 +262,7 @@ void Scheduler::evolve(const Event& event, const EventPlace& place) {
   } else if (const auto* noted = std::get_if<IncidentNoted>(&event.body)) {
     on_noted(*noted, place);
   } else if (const auto* cleared = std::get_if<DiagnosisCleared>(&event.body)) {
-    on_cleared(*cleared);
+    on_cleared(*cleared, place);
   } else if (const auto* proposal = std::get_if<Proposal>(&event.body)) {
     counters_.at(counters_key).decisions = proposal->decision_number + 1;
     if (IncidentRow* row = incidents_.edit(proposal->incident_id)) {
@@ -280,6 +285,7 @@ void Scheduler::evolve(const Event& event, const EventPlace& place) {
       row->phase = "settled";
       row->settled_by = "escalated";
       row->last_evidence_ms = place.tick_ms;
+      row->cause = place.id();
     }
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
     if (const IncidentRow* row = incidents_.find(closed->incident_id)) {
@@ -320,6 +326,7 @@ void Scheduler::take_troubles(Token& token) {
                                   .proactive = true,
                                   .lead_time_seconds = p.lead_time_seconds,
                                   .evidence = p.evidence,
+                                  .suggested_playbooks = p.suggested_playbooks,
                                   .signal_time_ms = p.signal_time_ms,
                                   .cause = cause});
     } else if (const auto* diagnosis = std::get_if<Diagnosis>(&token.events[k].body)) {
@@ -366,7 +373,8 @@ void Scheduler::take_trouble(Token& token, const Trouble& trouble) {
                         .proactive = trouble.proactive,
                         .labels = trouble.labels,
                         .evidence = trouble.evidence,
-                        .signal_time_ms = trouble.signal_time_ms};
+                        .signal_time_ms = trouble.signal_time_ms,
+                        .suggested_playbooks = trouble.suggested_playbooks};
   if (trouble.proactive && trouble.lead_time_seconds > 0) {
     opened.lead_deadline_ms =
         token.cut.tick_ms + static_cast<DurationMs>(trouble.lead_time_seconds * 1000);
@@ -389,12 +397,13 @@ void Scheduler::take_cleared(Token& token, const DiagnosisCleared& cleared,
 void Scheduler::move(Token& token, const std::string& incident_id) {
   const IncidentRow* row = incidents_.find(incident_id);
   if (row == nullptr) return;
-  if (row->phase == "recovered") return close(token, incident_id, "recovered", "timer");
+  const std::string cause = row->cause;
+  if (row->phase == "recovered") return close(token, incident_id, "recovered", cause);
   if (row->phase == "failing") return escalate(token, incident_id, std::string(row->reason));
-  if (row->phase == "settled") return close(token, incident_id, "cleared", "timer");
+  if (row->phase == "settled") return close(token, incident_id, "cleared", cause);
   if (row->phase != "open") return;
   // The trouble went away between two attempts.
-  if (row->codes.empty()) return close(token, incident_id, "cleared", "timer");
+  if (row->codes.empty()) return close(token, incident_id, "cleared", cause);
   propose(token, incident_id);
 }
 
@@ -418,55 +427,7 @@ void Scheduler::escalate(Token& token, const std::string& incident_id, const std
   escalated.severity = *level;
   escalated.reason = reason;
   escalated.evidence = row.opened.evidence;
-  emit(token, {row.opened.service, incident_id, "timer", escalated});
-}
-
-std::string Scheduler::why_excluded(const Playbook& playbook, const IncidentRow& incident,
-                                    const std::string& code, TimeMs now_ms) const {
-  if (contains(incident.failed_playbooks, playbook.name)) return "it failed in this incident";
-  if (posteriors_.floored_until_ms(now_ms, incident.opened.service, code, playbook.name) > 0) {
-    return "it failed too often in a row and rests";
-  }
-  for (const Condition& condition : playbook.preconditions) {
-    if (condition.metric.empty()) continue;
-    const ConditionView view =
-        look_at(condition, incident.opened.service, observed_, now_ms, observed_age_ms_max);
-    // An unknown value is left to the approver, who fails closed and says so.
-    if (!view.holds && view.value != "unknown") {
-      return "precondition " + describe(condition) + ": " + view.value;
-    }
-  }
-  return {};
-}
-
-Context Scheduler::context_of(TimeMs now_ms, bool proactive) const {
-  constexpr TimeMs quarter_day_ms = one_day_ms / time_of_day_count;
-  Context context;
-  context.time_of_day = static_cast<int>(now_ms % one_day_ms / quarter_day_ms);
-  // The load of the fleet as this shard sees it: how many subjects are ill at once.
-  context.load = incidents_.size() <= 1 ? 0 : (incidents_.size() <= 10 ? 1 : 2);
-  context.proactive = proactive;
-  return context;
-}
-
-std::vector<Arm> Scheduler::arms_for(const IncidentRow& incident, const std::string& code,
-                                     TimeMs now_ms) const {
-  std::vector<Arm> arms;
-  const Context context = context_of(now_ms, incident.proactive);
-  const std::int64_t radius = graph_.blast_radius(incident.opened.service).count;
-  for (const Playbook& playbook : settings().playbooks) {
-    if (!contains(playbook.triggers, code)) continue;
-    if (!in_scope(playbook.scope, incident.opened.service, incident.opened.resource_kind)) continue;
-    const PlaybookPrior prior = effective_prior(playbook);
-    Arm arm;
-    arm.playbook = playbook.name;
-    arm.belief = posteriors_.read(now_ms, incident.opened.service, code, playbook.name,
-                                  {prior.mean, prior.weight}, context);
-    arm.blast_radius = radius;
-    arm.excluded = why_excluded(playbook, incident, code, now_ms);
-    arms.push_back(std::move(arm));
-  }
-  return arms;
+  emit(token, {row.opened.service, incident_id, row.cause, escalated});
 }
 
 void Scheduler::propose(Token& token, const std::string& incident_id) {
@@ -479,13 +440,16 @@ void Scheduler::propose(Token& token, const std::string& incident_id) {
   std::vector<Arm> arms;
   IncidentRow subject = incident;
   for (const std::string& code : incident.codes) {
-    arms = arms_for(incident, code, token.cut.tick_ms);
+    arms = arms_for(incident, code, token.cut.tick_ms, Fit::trigger);
     subject.opened.code = code;
     if (!arms.empty()) break;
   }
+  if (arms.empty() && contains(incident.codes, incident.opened.code)) {
+    subject.opened.code = incident.opened.code;
+    arms = arms_for(incident, incident.opened.code, token.cut.tick_ms, Fit::suggestion);
+  }
   if (arms.empty()) {
-    const std::string code = incident.opened.code;
-    return escalate(token, incident_id, "no playbook fits " + code);
+    return escalate(token, incident_id, "no playbook fits " + incident.opened.code);
   }
   const SchedulerCounters* counters = counters_.find(counters_key);
   const std::int64_t number = counters == nullptr ? 0 : counters->decisions;
@@ -498,7 +462,7 @@ void Scheduler::propose(Token& token, const std::string& incident_id) {
   }
   Proposal proposal = make_proposal(token, subject, arms, choice);
   proposal.decision_number = number;
-  emit(token, {subject.opened.service, incident_id, "timer", proposal});
+  emit(token, {subject.opened.service, incident_id, subject.cause, proposal});
 }
 
 }  // namespace selfheal

@@ -1,6 +1,7 @@
 #pragma once
 // Opens an incident for what the predictor diagnosed, chooses a playbook for it, tries the next one
 // when a run did not help, and closes it when the subject has recovered or the trouble has passed.
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -13,6 +14,10 @@
 #include "decision/stage.hpp"
 
 namespace selfheal {
+
+inline bool contains(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
 
 // phase: open       a playbook has to be chosen at due_ms
 //        proposed   a verdict or a person's answer is awaited
@@ -37,6 +42,7 @@ struct IncidentRow {
   double confidence = 0;
   TimeMs lead_deadline_ms = 0;
   std::string doubtful_action;  // waits for a person's answer; the incident stays open until then
+  std::string cause;            // id of the decision that brought it where it stands
   static constexpr auto fields() {
     return std::tuple{field("opened", &IncidentRow::opened),
                       field("phase", &IncidentRow::phase),
@@ -53,7 +59,8 @@ struct IncidentRow {
                       field("proactive", &IncidentRow::proactive),
                       field("confidence", &IncidentRow::confidence),
                       field("lead_deadline_ms", &IncidentRow::lead_deadline_ms),
-                      field("doubtful_action", &IncidentRow::doubtful_action)};
+                      field("doubtful_action", &IncidentRow::doubtful_action),
+                      field("cause", &IncidentRow::cause)};
   }
   bool operator==(const IncidentRow&) const = default;
 };
@@ -109,8 +116,14 @@ class Scheduler : public Stage {
     double lead_time_seconds = 0;
     std::map<std::string, std::string> labels;
     std::string evidence;
+    std::vector<std::string> suggested_playbooks;
     TimeMs signal_time_ms = 0;
     std::string cause;
+  };
+  // Whose word brings a playbook into the choice.
+  enum class Fit : std::uint8_t {
+    trigger,     // its own: it names the code
+    suggestion,  // that of whoever reported the trouble
   };
   void take_troubles(Token& token);
   void take_trouble(Token& token, const Trouble& trouble);
@@ -122,8 +135,12 @@ class Scheduler : public Stage {
   void escalate(Token& token, const std::string& incident_id, const std::string& reason);
   Proposal make_proposal(const Token& token, const IncidentRow& incident,
                          const std::vector<Arm>& arms, const Choice& choice) const;
-  std::vector<Arm> arms_for(const IncidentRow& incident, const std::string& code,
-                            TimeMs now_ms) const;
+  std::vector<Arm> arms_for(const IncidentRow& incident, const std::string& code, TimeMs now_ms,
+                            Fit fit) const;
+  static bool fits(const Playbook& playbook, const IncidentRow& incident, const std::string& code,
+                   Fit fit);
+  // Whether another attempt is allowed and there is a playbook that has not failed yet.
+  bool has_more_to_try(const IncidentRow& incident) const;
   std::string why_excluded(const Playbook& playbook, const IncidentRow& incident,
                            const std::string& code, TimeMs now_ms) const;
   Context context_of(TimeMs now_ms, bool proactive) const;
@@ -131,7 +148,7 @@ class Scheduler : public Stage {
   std::string tier_of(const std::string& service) const;
   void on_opened(const IncidentOpened& opened, const EventPlace& place);
   void on_noted(const IncidentNoted& noted, const EventPlace& place);
-  void on_cleared(const DiagnosisCleared& cleared);
+  void on_cleared(const DiagnosisCleared& cleared, const EventPlace& place);
   void on_verdict(const Verdict& verdict, const EventPlace& place);
   void on_run_finished(const RunFinished& finished, const EventPlace& place);
   void on_outcome(const Outcome& outcome, const EventPlace& place);

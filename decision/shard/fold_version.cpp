@@ -5,7 +5,7 @@
 
 namespace selfheal {
 
-const std::int64_t fold_version = 7;
+const std::int64_t fold_version = 8;
 
 std::uint64_t state_hash_after(const Chain& chain, const Token& token) {
   const std::array<std::uint64_t, 3> parts = {chain.state_hash, token.touched_digest,

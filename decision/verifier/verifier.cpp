@@ -59,6 +59,7 @@ void Verifier::on_resolved(const DoubtResolved& resolved, const EventPlace& plac
   VerificationRow* row = rows_.edit(resolved.action_id);
   if (row == nullptr) return;
   row->answer = resolved.answer;
+  row->cause = place.id();
   if (resolved.answer == "happened") return begin_watching(*row, place.tick_ms);
   if (resolved.answer == "undone") {
     row->phase = "undoing";
@@ -75,25 +76,31 @@ void Verifier::evolve(const Event& event, const EventPlace& place) {
   if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
     VerificationRow row;
     row.intent = *intent;
+    row.cause = place.id();
     rows_.put(intent->action_id, std::move(row));
   } else if (const auto* finished = std::get_if<RunFinished>(&event.body)) {
     if (finished->result == "dry_run" || finished->result == "precondition_failed") {
       rows_.erase(finished->action_id);
     } else if (VerificationRow* row = rows_.edit(finished->action_id)) {
       row->reason = finished->reason;
+      row->cause = place.id();
       if (finished->result != "succeeded") return;
       begin_watching(*row, place.tick_ms);
     }
   } else if (const auto* request = std::get_if<RollbackRequested>(&event.body)) {
     if (VerificationRow* row = rows_.edit(request->action_id)) {
       row->phase = "undoing";
+      row->cause = place.id();
       row->reason = request->reason;
       row->conditions = request->conditions;
     }
   } else if (const auto* outcome = std::get_if<Outcome>(&event.body)) {
     VerificationRow* row = outcome->awaits_answer ? rows_.edit(outcome->action_id) : nullptr;
-    if (row != nullptr) row->phase = "doubtful";
-    if (row == nullptr) rows_.erase(outcome->action_id);
+    if (row == nullptr) return rows_.erase(outcome->action_id);
+    row->phase = "doubtful";
+    row->cause = place.id();
+  } else if (const auto* undone = std::get_if<RolledBack>(&event.body)) {
+    if (VerificationRow* row = rows_.edit(undone->action_id)) row->cause = place.id();
   } else if (const auto* resolved = std::get_if<DoubtResolved>(&event.body)) {
     on_resolved(*resolved, place);
   } else if (const auto* closed = std::get_if<IncidentClosed>(&event.body)) {
@@ -227,7 +234,7 @@ void Verifier::ask_probes(Token& token, const std::string& action_id, const Play
     progress.probe_id = probe.probe_id;
     progress.probe_until_ms = probe.valid_until_ms;
     progress.probe_epoch = token.facts.epoch;
-    emit(token, {intent.service, intent.incident_id, "run:" + action_id, probe});
+    emit(token, {intent.service, intent.incident_id, row->cause, probe});
   }
 }
 
@@ -239,7 +246,7 @@ void Verifier::give_up(Token& token, const std::string& action_id, const std::st
   if (!unchanged || !has_rollback(*playbook)) {
     return conclude(token, action_id, "not_recovered", reason);
   }
-  emit(token, {row->intent.service, row->intent.incident_id, "run:" + action_id,
+  emit(token, {row->intent.service, row->intent.incident_id, std::string(row->cause),
                RollbackRequested{action_id, reason, report(*row)}});
 }
 
@@ -280,7 +287,7 @@ void Verifier::conclude(Token& token, const std::string& action_id, const std::s
         std::max<DurationMs>(0, token.cut.tick_ms - row.intent.signal_time_ms);
     outcome.seconds_to_recover = static_cast<double>(took_ms) / 1000.0;
   }
-  emit(token, {row.intent.service, row.intent.incident_id, "run:" + action_id, outcome});
+  emit(token, {row.intent.service, row.intent.incident_id, row.cause, outcome});
 }
 
 }  // namespace selfheal

@@ -44,6 +44,7 @@ struct VerificationRow {
   std::string reason;
   std::vector<CheckResult> conditions;  // as they stood when a rollback was asked for
   std::string answer;                   // of a person to the doubt
+  std::string cause;                    // id of the decision that brought it where it stands
   static constexpr auto fields() {
     return std::tuple{field("intent", &VerificationRow::intent),
                       field("phase", &VerificationRow::phase),
@@ -53,7 +54,8 @@ struct VerificationRow {
                       field("reason", &VerificationRow::reason),
                       field("conditions", &VerificationRow::conditions),
                       field("answer", &VerificationRow::answer),
-                      field("unheard_ms", &VerificationRow::unheard_ms)};
+                      field("unheard_ms", &VerificationRow::unheard_ms),
+                      field("cause", &VerificationRow::cause)};
   }
   bool operator==(const VerificationRow&) const = default;
 };

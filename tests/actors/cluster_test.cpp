@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "decision/shard/fold_version.hpp"
 #include "service_fixture.hpp"
 #include "topics/memory_log.hpp"
 
@@ -78,6 +79,16 @@ class ClusterTest : public ServiceTest {
     return shards.size() == shard_count &&
            std::all_of(shards.begin(), shards.end(),
                        [](const auto& each) { return each.snapshot_ms > 0; });
+  }
+
+  // Empty until the service knows the shard.
+  static std::string state_of(const Service& service, std::size_t shard) {
+    const std::vector<ShardStatus> shards = service.shards();
+    return shard < shards.size() ? shards[shard].state : std::string();
+  }
+
+  static bool shown_by(const Environment& of, const std::string& line) {
+    return of.metrics->render(wall_ms()).find("\n" + line) != std::string::npos;
   }
 
   static double series(const Environment& of) {
@@ -215,22 +226,153 @@ TEST_F(ClusterTest, WhoHasOtherKeysTakesNothingOver) {
   third.stop();
 }
 
-TEST_F(ClusterTest, AChangedSnapshotIsNotRestored) {
+TEST_F(ClusterTest, ASnapshotThatAnotherKeySignedIsNotRestored) {
+  // Both may own the journal; the second believes no snapshot but its own.
+  const SigningKey own = generate_signing_key();
+  const auto environment_of_first = member("a");
+  const auto second_environment = member("b");
+  settings.keys.push_back({"second", "shard", own.public_hex});
+  environment_of_first->settings = second_environment->settings = settings_text(settings);
+  second_environment->journal_public_key = own.public_hex;
+  second_environment->journal_secret_key = own.secret_hex;
+  second_environment->forward_key_id = "second";
+  second_environment->shard_keys = {own.public_hex};
   {
-    const auto environment_of_first = member("a");
     environment_of_first->snapshot_interval_ms = 1;
     Service first(environment_of_first);
     first.start();
-    ASSERT_TRUE(await([&] { return all(first, "live") && all_have_snapshots(first); }));
+    ASSERT_TRUE(await([&] { return all(first, "live"); }));
+    for (int number = 0; number < 20; ++number) emit(number);
+    ASSERT_TRUE(
+        await([&] { return series(*environment_of_first) == 20 && all_have_snapshots(first); }));
     first.stop();
   }
-  // Another key's word does not count.
-  const auto stranger = member("b");
-  stranger->shard_keys = {generate_signing_key().public_hex};
-  Service second(stranger);
+  Service second(second_environment);
   second.start();
-  EXPECT_TRUE(await([&] { return !second.shards().empty(); }));
-  EXPECT_EQ(stranger->metrics->render(wall_ms()).find("restores_total{"), std::string::npos);
+  // From the journal and its inputs instead: slower, and the same.
+  ASSERT_TRUE(await([&] { return all(second, "live"); }));
+  EXPECT_TRUE(await([&] { return series(*second_environment) == 20; }));
+  EXPECT_FALSE(shown_by(*second_environment, "self_heal_restores_total{source=\"snapshot"));
+  second.stop();
+}
+
+// Whoever can write to the journal's topic can append a claim, but not sign it.
+TEST_F(ClusterTest, AForgedClaimTakesNothingOver) {
+  const auto owner = member("a");
+  Service service(owner);
+  service.start();
+  ASSERT_TRUE(await([&] { return all(service, "live"); }));
+  const SigningKey forger = generate_signing_key();
+  JournalRecord claim;
+  claim.kind = JournalKind::claim;
+  claim.shard = 0;
+  claim.epoch = 2;
+  claim.owner = "forger";
+  claim.build = "none";
+  claim.fold_version = fold_version;
+  claim.partitions = 2;
+  // Its own key, and then the owner's, which it cannot sign with.
+  for (const std::string& named : {forger.public_hex, owner->journal_public_key}) {
+    claim.public_key = named;
+    const std::string body = encode_body(claim);
+    log->append({owner->topics.journal, 0},
+                {.value = wrap_body(*sign(forger.secret_hex, body), body)},
+                [](const Result<Offset>& stored) { EXPECT_TRUE(stored); });
+  }
+  for (const std::string reason : {"unknown_key", "bad_signature"}) {
+    EXPECT_TRUE(await([&] {
+      return shown_by(*owner, "self_heal_journal_ignored_total{reason=\"" + reason + "\"} 1");
+    })) << reason;
+  }
+  for (int number = 0; number < 20; ++number) emit(number);
+  EXPECT_TRUE(await([&] { return series(*owner) == 20; }));
+  EXPECT_TRUE(all(service, "live"));
+  EXPECT_FALSE(shown_by(*owner, "self_heal_shard_restarts_total{"));
+  service.stop();
+}
+
+// As after an error of the disk or of a build: nobody may decide on from it, and it is said.
+TEST_F(ClusterTest, StateThatNoStageKnowsParksItsShard) {
+  const auto owner = member("a");
+  owner->alone = true;
+  {
+    Service service(owner);
+    service.start();
+    ASSERT_TRUE(await([&] { return all(service, "live"); }));
+    for (int number = 0; number < 20; ++number) emit(number);
+    ASSERT_TRUE(await([&] { return series(*owner) == 20; }));
+    service.stop();
+  }
+  const Result<SavedShard> saved = owner->store->load(0);
+  ASSERT_TRUE(saved && saved->found);
+  ASSERT_TRUE(owner->store->write({.shard = 0,
+                                   .chain = saved->chain,
+                                   .last_offset = saved->last_offset,
+                                   .last_record_hash = saved->last_record_hash,
+                                   .puts = {{"nobody/1", "{}"}}}));
+  const Offset end = log->range({owner->topics.journal, 0})->end;
+  Service service(owner);
+  service.start();
+  ASSERT_TRUE(await([&] { return state_of(service, 0) == "parked"; }));
+  EXPECT_THAT(service.shards()[0].reason, testing::HasSubstr("nobody/1"));
+  EXPECT_TRUE(await([&] { return state_of(service, 1) == "live"; }));
+  EXPECT_EQ(log->range({owner->topics.journal, 0})->end, end);
+  service.stop();
+}
+
+// One journal loses its last record, and gets another one in its place, at the worst moment.
+class RewrittenLog : public MemoryLog {
+ public:
+  explicit RewrittenLog(TopicPartition journal) : journal_(std::move(journal)) {}
+  // On this thread, the next question after it is the one that the claim is preceded by.
+  static void claim_begins() { claiming_ = true; }
+
+  Result<OffsetRange> range(const TopicPartition& where) override {
+    if (std::exchange(claiming_, false) && where == journal_ && !rewritten_.exchange(true)) {
+      truncate(where, MemoryLog::range(where)->end - 1);
+      append(where, {.value = "of another history"}, [](const Result<Offset>&) {});
+    }
+    return MemoryLog::range(where);
+  }
+  bool is_rewritten() const { return rewritten_; }
+
+ private:
+  static inline thread_local bool claiming_ = false;
+  const TopicPartition journal_;
+  std::atomic<bool> rewritten_ = false;
+};
+
+// A claim names no record before it: nobody who reads it later would notice.
+TEST_F(ClusterTest, WhoHasFollowedAnotherHistoryTakesNothingOver) {
+  const TopicPartition journal{environment->topics.journal, 0};
+  const auto rewritten = std::make_shared<RewrittenLog>(journal);
+  ASSERT_TRUE(rewritten->create_topics(topic_specs("t", 2)));
+  stop_clock();
+  log = rewritten;
+  start_clock();
+  {
+    const auto first_environment = member("a");
+    Service first(first_environment);
+    first.start();
+    ASSERT_TRUE(await([&] { return all(first, "live"); }));
+    for (int number = 0; number < 20; ++number) emit(number);
+    ASSERT_TRUE(await([&] { return series(*first_environment) == 20; }));
+    first.stop();
+  }
+  const Offset end = log->range(journal)->end;
+  const auto follower = member("b");
+  follower->failpoint = [](const char* point) {
+    if (std::string_view(point) == "before_claim") RewrittenLog::claim_begins();
+  };
+  Service second(follower);
+  second.start();
+  ASSERT_TRUE(await([&] {
+    return state_of(second, 0) == "parked" && state_of(second, 1) == "live" &&
+           state_of(second, 2) == "live";
+  }));
+  EXPECT_TRUE(rewritten->is_rewritten());
+  EXPECT_THAT(second.shards()[0].reason, testing::HasSubstr("was rewritten"));
+  EXPECT_EQ(log->range(journal)->end, end);
   second.stop();
 }
 

@@ -178,7 +178,7 @@ void relay_decisions(std::vector<StoredRecord>& records) {
                                       {"partition", std::to_string(shard)},
                                       {"offset", std::to_string(dead->offset)}};
         if (dead->line >= 0) {
-          more.back().record.headers.emplace_back("line", std::to_string(dead->line));
+          more.back().record.headers.emplace_back("line", std::to_string(dead->line + 1));
         }
       }
     }

@@ -38,6 +38,7 @@ TEST(ServiceConfig, DefaultsNeedNoFile) {
   EXPECT_EQ(loaded->config.data_dir, "/var/lib/selfheal");
   EXPECT_EQ(loaded->config.keys_dir, "/var/lib/selfheal/keys");
   EXPECT_FALSE(loaded->config.instance.empty());
+  EXPECT_FALSE(loaded->instance_is_named);
 }
 
 TEST(ServiceConfig, FileOverDefaultsAndOverridesOverFile) {
@@ -59,6 +60,7 @@ TEST(ServiceConfig, FileOverDefaultsAndOverridesOverFile) {
   EXPECT_EQ(config.breaker.reset.ms, 420000);
   EXPECT_EQ(config.approval.impacts, std::vector<std::string>{"low"});
   EXPECT_EQ(config.instance, "one");
+  EXPECT_TRUE(loaded->instance_is_named);
   EXPECT_EQ(config.predictor.alert_codes.size(), 2U);
   EXPECT_EQ(config.data_dir, directory / "data");
   EXPECT_EQ(config.keys_dir, directory / "data/keys");
@@ -187,8 +189,6 @@ TEST(BuildSettings, MistakesInTheFilesNamedByTheConfiguration) {
     const char* message;
   };
   const Case cases[] = {
-      {"playbooks/a.yaml", "name: b\nsteps: [{wait: 1s}]\n",
-       "playbooks/a.yaml: the playbook is named 'b', its file 'a'; they must be the same"},
       {"playbooks/a.yaml", "name: a\nsteps:\n  - {name: s, run: {argv: [x, \"{{servcie}}\"]}}\n",
        "playbooks/a.yaml: playbook 'a': step 's': unknown variable {{servcie}}; there are service, "
        "resource.kind, resource.id, incident.id and labels.X"},

@@ -11,7 +11,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <future>
+#include <random>
+#include <sstream>
 
 #include "storage/record_format.hpp"
 
@@ -129,6 +132,48 @@ TEST_F(EmbeddedLogTest, RetentionDropsTheHeadAndKeepsTheEnd) {
   open();
   EXPECT_EQ(log_->range(inputs)->begin, 3);
   EXPECT_EQ(append(inputs, "d"), 3);
+}
+
+// Where the newest records of a partition cannot be read, its end is not known: to begin at 0 would
+// write over what is there.
+TEST_F(EmbeddedLogTest, AnEndThatCannotBeReadIsRefusedAndNothingIsLost) {
+  constexpr int records = 100;
+  constexpr std::size_t value_bytes = 1000;
+  std::mt19937 random(7);  // so that the file cannot be pressed together: places in it are known
+  std::vector<std::string> written;
+  open();
+  for (int i = 0; i < records; ++i) {
+    std::string value(value_bytes, '\0');
+    for (char& each : value) each = static_cast<char>(random());
+    written.push_back(value);
+    append(journal, value);
+  }
+  for (int i = 0; i < 2 * records; ++i) append(inputs, written[static_cast<std::size_t>(i % records)]);
+  open();  // from here on the records are in a table of their own
+  log_.reset();
+
+  // The journal's records come first; its last ones are a third of the way into the table.
+  std::filesystem::path table;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    if (entry.path().extension() != ".sst") continue;
+    if (table.empty() || entry.file_size() > std::filesystem::file_size(table)) table = entry;
+  }
+  ASSERT_FALSE(table.empty());
+  std::stringstream whole;
+  whole << std::ifstream(table, std::ios::binary).rdbuf();
+  std::string damaged = whole.str();
+  const std::size_t tenth = damaged.size() / 10;
+  std::fill_n(damaged.begin() + static_cast<std::ptrdiff_t>(3 * tenth), tenth, 'x');
+  std::ofstream(table, std::ios::binary) << damaged;
+  const auto refused = EmbeddedLog::open({.folder = folder_, .clock = [] { return TimeMs{1}; }});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::corrupt);
+  EXPECT_NE(refused.error().context.find(folder_.string()), std::string::npos);
+
+  std::ofstream(table, std::ios::binary) << whole.str();
+  open();
+  EXPECT_EQ(values(journal, 0), written);
+  EXPECT_EQ(append(journal, "next"), records);
 }
 
 TEST_F(EmbeddedLogTest, AppendTimesNeverFall) {

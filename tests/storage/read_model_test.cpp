@@ -12,6 +12,7 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr TimeMs begin_ms = 1'800'000'000'000;
+const std::string recent = "read_model/recent/";  // the latest decisions
 
 class ReadModelTest : public testing::Test {
  protected:
@@ -41,9 +42,9 @@ class ReadModelTest : public testing::Test {
     model = std::make_unique<ReadModel>(store);
     ASSERT_TRUE(model->load());
   }
-  std::size_t rows() {
+  std::size_t rows(const std::string& prefix = "") {
     std::size_t count = 0;
-    EXPECT_TRUE(store->visit_rows("", [&](std::string_view, std::string_view) -> Result<void> {
+    EXPECT_TRUE(store->visit_rows(prefix, [&](std::string_view, std::string_view) -> Result<void> {
       ++count;
       return {};
     }));
@@ -100,6 +101,29 @@ TEST_F(ReadModelTest, AStoryGoesOnAfterItWasSavedAndAfterARestart) {
   EXPECT_EQ(model->run("act-inc-1")->value("playbook", ""), "restart");
 }
 
+TEST_F(ReadModelTest, TheLatestDecisionsAreThereAfterARestart) {
+  open("inc-1");
+  ASSERT_TRUE(model->save());
+  start_again();
+  close("inc-1");
+  ASSERT_TRUE(model->save());
+  start_again();
+  std::vector<std::string> types;
+  for (const Json& each : model->recent(1000)) types.push_back(each.value("type", ""));
+  EXPECT_THAT(types, ElementsAre("incident_opened", "proposal", "run_intent", "incident_closed"));
+
+  // As many rows as are kept, however many there were.
+  EXPECT_EQ(rows(recent), 4u);
+  for (int i = 0; i < 1500; ++i) apply("", {ControlRefused{.kind = std::to_string(i)}});
+  ASSERT_TRUE(model->save());
+  EXPECT_EQ(rows(recent), 1000u);
+  start_again();
+  const std::vector<Json> latest = model->recent(1000);
+  ASSERT_EQ(latest.size(), 1000u);
+  EXPECT_EQ(latest.front()["data"]["kind"], "500");
+  EXPECT_EQ(latest.back()["data"]["kind"], "1499");
+}
+
 TEST_F(ReadModelTest, PositionsThatCannotBeReadAreNamed) {
   for (const char* broken : {"{", R"({"one":1})", R"({"0":"1"})", R"({"0":null})"}) {
     RowChanges changes;
@@ -134,7 +158,7 @@ TEST_F(ReadModelTest, OfEndedIncidentsTheOldestGoWithAllTheirRows) {
   open("first");
   close("first");
   ASSERT_TRUE(model->save());
-  const std::size_t of_two = rows();
+  const std::size_t of_two = rows() - rows(recent);
   for (std::size_t i = 0; i < incidents_kept_max; ++i) {
     open("inc-" + std::to_string(i));
     close("inc-" + std::to_string(i));
@@ -150,7 +174,7 @@ TEST_F(ReadModelTest, OfEndedIncidentsTheOldestGoWithAllTheirRows) {
   EXPECT_TRUE(model->incident("inc-0"));
   // A row each of incident, proposal and run, and four of its story; "kept open" has three.
   const std::size_t of_one = 7;
-  EXPECT_EQ(rows(), of_two + (incidents_kept_max - 1) * of_one);
+  EXPECT_EQ(rows() - rows(recent), of_two + (incidents_kept_max - 1) * of_one);
   // The order in which they ended outlives a restart.
   start_again();
   open("next");

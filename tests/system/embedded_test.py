@@ -283,8 +283,31 @@ def says_what_is_wrong():
     service = Service()
     try:
         service.write("service.yaml", "bus: {kind: embedded}\nmoed: execute\n")
-        service.command("run", expect=2)
-        service.command("config", "check", service.config, config=False, expect=2)
+        for arguments, config in ((("run",), True), (("config", "check", service.config), False)):
+            said = service.complaint(*arguments, config=config, expect=2)
+            check("service.yaml" in said and "moed" in said, "the key is named: " + said.strip())
+        service.write("service.yaml", "bus: {kind: kafka, properties: {linger.mz: 5}}\n")
+        said = service.complaint("config", "check", service.config, config=False, expect=2)
+        check("service.yaml" in said and "'linger.mz'" in said,
+              "a property of Kafka is named: " + said.strip())
+    finally:
+        service.close()
+
+
+def keeps_to_its_own_folder():
+    service = Service()
+    try:
+        service.start()
+        service.post("/api/signals", FAILURE)
+        healed = service.incident("closed")["id"]
+        service.stop()
+        said = service.complaint("run", "--set", "instance=another", expect=2)
+        check("belongs to instance" in said and "this is instance another" in said,
+              "the folder of another instance is refused: " + said.strip())
+        service.start()
+        check(service.incident("closed")["id"] == healed, "its own goes on, nothing was lost")
+        service.stop()
+        check(json.loads(service.command("replay", "--json"))["differing"] == 0, "replay is equal")
     finally:
         service.close()
 
@@ -295,4 +318,4 @@ Service.incidents_stopped = lambda self: self.command(
 run(heals_and_proves_it, survives_kill_and_takes_up_its_run, is_scraped_by_prometheus,
     waits_for_a_person, asks_a_person_while_many_are_silent,
     ends_what_nobody_tells_of, observes_only, shows_what_a_reload_brought, lists_breakers,
-    finds_one_changed_byte, says_what_is_wrong)
+    finds_one_changed_byte, says_what_is_wrong, keeps_to_its_own_folder)

@@ -174,14 +174,21 @@ limits: {{backoff_base: 1s}}
             file.write(text)
         return path
 
-    def command(self, *arguments, expect=0, stdin=None, config=True):
+    def finish(self, *arguments, expect=0, stdin=None, config=True):
         words = [self.program, *arguments]
         if config:
             words += ["--config", self.config]
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=60)
         if expect is not None and done.returncode != expect:
             raise AssertionError(f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return done
+
+    def command(self, *arguments, **options):
+        return self.finish(*arguments, **options).stdout
+
+    def complaint(self, *arguments, **options):
+        """What a command that must fail says of it."""
+        return self.finish(*arguments, **options).stderr
 
     def spawn(self, environment=None):
         """Starts the service without waiting until it is ready."""

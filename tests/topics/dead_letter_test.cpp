@@ -58,7 +58,7 @@ TEST(DeadLetter, HoldsTheRecordAsItWas) {
   EXPECT_EQ(header(letter, "reason"), "bad_json: it is none");
   EXPECT_EQ(header(letter, "topic") + header(letter, "partition") + header(letter, "offset") +
                 header(letter, "line"),
-            "t.signals351");
+            "t.signals352");
   EXPECT_EQ(header(letters.write(where, 5, -1, "bad", &record), "line"), "(none)");
 }
 
