@@ -262,7 +262,8 @@ void Metrics::count_ignored(const std::string& reason) {
 }
 
 void Metrics::set_shards(const std::map<std::string, std::int64_t>& by_state) {
-  for (const char* state : {"restoring", "claiming", "live", "draining", "parked"}) {
+  for (const char* state :
+       {"restoring", "catching_up", "standby", "claiming", "live", "draining", "parked"}) {
     const auto found = by_state.find(state);
     const std::int64_t count = found == by_state.end() ? 0 : found->second;
     families_->shards.Add({{"state", state}}).Set(static_cast<double>(count));

@@ -59,6 +59,29 @@ TEST(Metrics, PromtoolFindsNothingToComplainOf) {
   std::filesystem::remove(file);
 }
 
+// A first time is seen as an increase, and a query for what has never happened has an answer.
+TEST(Metrics, WhatHasNotHappenedYetIsShownAsZero) {
+  const std::string shown = Metrics().render(1000);
+  for (const char* line :
+       {R"(signals_total{type="alert"} 0)", R"(decisions_total{type="proposal"} 0)",
+        R"(dead_letters_total{reason="bad_json"} 0)", R"(dead_letters_total{reason="skipped"} 0)",
+        R"(journal_ignored_total{reason="bad_signature"} 0)",
+        R"(journal_ignored_total{reason="tick_ahead"} 0)", R"(runs_total{result="in_doubt"} 0)",
+        R"(stage_seconds_count{stage="approver"} 0)", R"(shards{state="standby"} 0)",
+        "misrouted_total 0", "rollbacks_total 0", "auto_approved_total 0"}) {
+    EXPECT_NE(shown.find("\nself_heal_" + std::string(line)), std::string::npos) << line;
+  }
+}
+
+TEST(Metrics, WhatNoEventTellsOfCountsAsADeadLetterToo) {
+  Metrics metrics;
+  metrics.count_dead_letter("skipped: it has killed its shard twice");
+  metrics.count_dead_letter("something of which nobody has thought");
+  const std::string shown = metrics.render(1000);
+  EXPECT_NE(shown.find(R"(dead_letters_total{reason="skipped"} 1)"), std::string::npos);
+  EXPECT_NE(shown.find(R"(dead_letters_total{reason="other"} 1)"), std::string::npos);
+}
+
 TEST(Metrics, AnInputThatIsTrustedAgainIsShownAsZero) {
   Metrics metrics;
   metrics.set_suspected_inputs({2});

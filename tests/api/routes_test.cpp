@@ -113,6 +113,20 @@ TEST_F(ApiTest, AnAlertmanagerWebhookBecomesAlerts) {
   EXPECT_EQ(post("/webhooks/alertmanager", "{}").status, 400);
 }
 
+TEST_F(ApiTest, AnAlertOfAResourceIsOfTheServiceThatRunsOnIt) {
+  post("/webhooks/alertmanager", R"({"alerts":[
+    {"status":"firing","labels":{"alertname":"A","job":"node","resource_id":"inst-1"}},
+    {"status":"firing","labels":{"alertname":"B","job":"node","instance":"inst-1"}},
+    {"status":"firing","labels":{"alertname":"C","job":"node","resource_id":"inst-2"}},
+    {"status":"firing","labels":{"alertname":"D","service":"edge","resource_id":"inst-1"}}]})");
+  EXPECT_THAT(records("t.signals"),
+              testing::UnorderedElementsAre(
+                  testing::AllOf(HasSubstr(" core.db {"), HasSubstr(R"("alertname":"A")")),
+                  testing::AllOf(HasSubstr(" core.db {"), HasSubstr(R"("alertname":"B")")),
+                  testing::AllOf(HasSubstr(" node {"), HasSubstr(R"("alertname":"C")")),
+                  testing::AllOf(HasSubstr(" edge {"), HasSubstr(R"("alertname":"D")"))));
+}
+
 TEST_F(ApiTest, ReadsShowTheReadModelAndTheSettings) {
   hold_proposal();
   EXPECT_EQ(json_of(get("/api/incidents")).size(), 1u);
@@ -124,6 +138,7 @@ TEST_F(ApiTest, ReadsShowTheReadModelAndTheSettings) {
   EXPECT_EQ(json_of(get("/api/playbooks/restart_service"))["learned"].size(), 0u);
   EXPECT_EQ(json_of(get("/api/policies"))[0]["decision"], "allow");
   EXPECT_EQ(json_of(get("/api/audit?type=proposal")).size(), 1u);
+  EXPECT_EQ(json_of(get("/api/audit?type=self_heal.proposal")).size(), 1u);
   EXPECT_EQ(get("/nowhere").status, 404);
   EXPECT_EQ(ask({.method = "DELETE", .target = "/api/incidents"}).status, 405);
   EXPECT_THAT(get("/").body, HasSubstr("<!doctype html>"));

@@ -37,6 +37,7 @@ class ApiTest : public testing::Test {
     settings.playbooks.push_back({.name = "restart_service"});
     settings.policies.push_back({.action = "self_heal_execute", .decision = "allow"});
     settings.graph.services = {{.name = "core.web"}, {.name = "core.db"}, {.name = "edge"}};
+    settings.graph.resources = {{.kind = "Instance", .id = "inst-1", .service = "core.db"}};
     environment->settings = settings_text(settings);
     environment->now_ms = [] { return test_time_ms; };
     environment->make_decoder = [] {

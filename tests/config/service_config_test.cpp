@@ -213,6 +213,25 @@ TEST(BuildSettings, MistakesInTheFilesNamedByTheConfiguration) {
   }
 }
 
+TEST(BuildSettings, FilesAreNamedAsOneLikesAndPlaybooksOnce) {
+  const TemporaryDirectory directory;
+  directory.write("playbooks/01-restart.yaml", "name: restart\nsteps: [{wait: 1s}]\n");
+  directory.write("playbooks/cache.yml", "name: warm_cache\nsteps: [{wait: 1s}]\n");
+  directory.write("playbooks/.cache.yml.swp", "half a fi");
+  const auto loaded = load(directory.write("service.yaml", "data_dir: data\n"));
+  ASSERT_TRUE(loaded.has_value()) << error_of(loaded);
+  const Result<Settings> settings = build_settings(loaded->config);
+  ASSERT_TRUE(settings.has_value()) << error_of(settings);
+  ASSERT_EQ(settings->playbooks.size(), 2U);
+  EXPECT_EQ(settings->playbooks[0].name, "restart");
+  EXPECT_EQ(settings->playbooks[1].name, "warm_cache");
+
+  directory.write("playbooks/zz.yaml", "name: restart\nsteps: [{wait: 2s}]\n");
+  const std::string error = directory.without_path(error_of(build_settings(loaded->config)));
+  EXPECT_NE(error.find("playbooks/zz.yaml: the playbook is named 'restart'"), std::string::npos);
+  EXPECT_NE(error.find("playbooks/01-restart.yaml"), std::string::npos);
+}
+
 TEST(BuildSettings, OnePolicyAloneAndEmptyFiles) {
   const TemporaryDirectory directory;
   directory.write("policies/default.yaml",

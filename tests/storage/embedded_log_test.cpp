@@ -148,7 +148,8 @@ TEST_F(EmbeddedLogTest, AnEndThatCannotBeReadIsRefusedAndNothingIsLost) {
     written.push_back(value);
     append(journal, value);
   }
-  for (int i = 0; i < 2 * records; ++i) append(inputs, written[static_cast<std::size_t>(i % records)]);
+  for (int i = 0; i < 2 * records; ++i)
+    append(inputs, written[static_cast<std::size_t>(i % records)]);
   open();  // from here on the records are in a table of their own
   log_.reset();
 

@@ -229,6 +229,16 @@ TEST_F(Journal, SignaturesAreThoseOfTheClaim) {
   EXPECT_EQ(chain_, speculative);
 }
 
+TEST(JournalRecords, EachIsWrittenInOneWay) {
+  const std::string signature(128, 'a');
+  EXPECT_TRUE(unwrap_body(wrap_body(signature, "{}")));
+  for (const char other : {'A', 'g', ' '}) {
+    std::string changed = signature;
+    changed[5] = other;
+    EXPECT_FALSE(unwrap_body(wrap_body(changed, "{}"))) << other;
+  }
+}
+
 TEST_F(Journal, WhatIsNoRecordIsUnreadable) {
   for (const std::string& value :
        {std::string(), std::string("{}"), wrap_body(std::string(128, '0'), "{}"),

@@ -115,6 +115,17 @@ TEST(SignalDecoder, ABadLineCostsItself) {
   EXPECT_EQ(decoded("{\"type\":\"met\n" + metric_json).signals.size(), 1U);
 }
 
+TEST(SignalDecoder, ProgressInWordsIsNoMistake) {
+  for (const char* progress : {R"("step 3 of 7")", "null", R"({"done":1})"}) {
+    const SignalBatch batch =
+        decoded(R"({"type":"heartbeat","service":"s","worker":"w","progress":)" +
+                std::string(progress) + R"(,"task_id":"t"})");
+    ASSERT_EQ(batch.signals.size(), 1U) << progress;
+    EXPECT_EQ(batch.signals[0].detail->progress, -1) << progress;
+    EXPECT_EQ(batch.signals[0].detail->task_id, "t") << progress;
+  }
+}
+
 TEST(SignalDecoder, LabelsAreCanonical) {
   const auto labels = [](const std::string& json) {
     const SignalBatch batch =
