@@ -1,9 +1,10 @@
 """What happens when the ground gives way: Kafka away at start and later, a full disk."""
 import json
 import os
+import signal
 import subprocess
 
-from support import Broker, Service, check, run, wait_for
+from support import Broker, Service, check, free_port, run, wait_for
 
 FAILURE = json.dumps({"type": "failure", "service": "payments", "code": "service_down", "id": "f1"})
 
@@ -47,6 +48,22 @@ def waits_for_kafka_and_goes_on_by_itself():
     finally:
         service.close()
         broker.close()
+
+
+def stops_while_it_waits_for_kafka():
+    service = Service(bus="kafka", brokers=f"127.0.0.1:{free_port()}")
+    try:
+        service.spawn()
+        wait_for("the service to wait", lambda: "waiting for the bus" in service.logs())
+        service.process.send_signal(signal.SIGHUP)
+        said = service.logs().count("waiting for the bus")
+        wait_for("it to go on waiting after SIGHUP",
+                 lambda: service.logs().count("waiting for the bus") > said)
+        check(service.process.poll() is None, "a reload ends nothing")
+        service.stop()
+        check(service.process.returncode == 0, "SIGTERM: exit 0")
+    finally:
+        service.close()
 
 
 def stops_acting_on_a_full_disk():
@@ -146,4 +163,4 @@ def leaves_out_a_record(that_ends_in):
 
 
 run(leaves_out_a_record_that_crashes_the_process, leaves_out_a_record_on_which_a_stage_hangs,
-    stops_acting_on_a_full_disk, waits_for_kafka_and_goes_on_by_itself)
+    stops_acting_on_a_full_disk, stops_while_it_waits_for_kafka, waits_for_kafka_and_goes_on_by_itself)
