@@ -240,14 +240,17 @@ void audit(const ApiContext& context, const ApiRequest& request, Respond respond
     return respond(std::move(stream));
   }
   const auto keep_only = [&](const char* parameter, const char* member) {
-    std::string wanted = request.parameter(parameter);
+    const std::string wanted = request.parameter(parameter);
     if (wanted.empty()) return;
-    // As the decisions' topic spells a type; here it is without.
-    constexpr std::string_view prefix = "self_heal.";
-    if (wanted.starts_with(prefix)) wanted.erase(0, prefix.size());
     std::erase_if(recent, [&](const Json& each) { return each.value(member, "") != wanted; });
   };
-  keep_only("type", "type");
+  // The decisions' topic spells a type with a prefix, here it has none: either may be asked for.
+  if (const std::string type = request.parameter("type"); !type.empty()) {
+    std::erase_if(recent, [&](const Json& each) {
+      const std::string found = each.value("type", "");
+      return found != type && "self_heal." + found != type;
+    });
+  }
   keep_only("incident", "incident");
   keep_only("service", "service");
   const std::size_t limit = limit_of(request, audit_default);
