@@ -1,7 +1,9 @@
 // `selfheal doctor`: checks what the service needs, and says what to do where it does not hold.
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "cli/commands.hpp"
 #include "config/keys.hpp"
@@ -76,6 +78,22 @@ Finding check_operator(const ServiceConfig& config) {
   return finding;
 }
 
+// A partition that has just been made has no leader for a moment, which is nothing to be told of.
+template <class Ask>
+auto ask_patiently(const Ask& ask) {
+  using Clock = std::chrono::steady_clock;
+  constexpr auto patience = std::chrono::seconds(5);
+  constexpr auto pause = std::chrono::milliseconds(200);
+  const Clock::time_point began = Clock::now();
+  auto answer = ask();
+  while (!answer && answer.error().code == ErrorCode::unavailable &&
+         Clock::now() - began < patience) {
+    std::this_thread::sleep_for(pause);
+    answer = ask();
+  }
+  return answer;
+}
+
 // Of every shard one that is young enough, or a journal that is whole: else an empty disk could not
 // be restored.
 Finding check_snapshots(const ServiceConfig& config, Log& log) {
@@ -89,12 +107,14 @@ Finding check_snapshots(const ServiceConfig& config, Log& log) {
   const TopicNames topics = topic_names(config.topics.prefix, config.topics.partitions);
   std::int64_t without = 0;
   DurationMs oldest_ms = 0;
-  for (std::int64_t shard = 0; shard < config.topics.partitions; ++shard) {
+  const std::int64_t shards = config.topics.partitions + 1;  // the last one is the fleet's
+  for (std::int64_t shard = 0; shard < shards; ++shard) {
     const TopicPartition journal = topics.journal_of(shard);
-    const Result<OffsetRange> range = log.range(journal);
-    const auto pointer = find_snapshot(log, topics, shard, keys);
+    const auto range = ask_patiently([&] { return log.range(journal); });
+    const auto pointer = ask_patiently([&] { return find_snapshot(log, topics, shard, keys); });
     if (!range || !pointer) {
       finding.holds = false;
+      finding.remedy = "see to it that every partition has a leader";
       finding.found = range ? pointer.error().context : range.error().context;
       return finding;
     }
@@ -106,9 +126,8 @@ Finding check_snapshots(const ServiceConfig& config, Log& log) {
     oldest_ms = std::max(oldest_ms, wall_clock_ms() - (*pointer)->append_ms);
   }
   if (oldest_ms > snapshot_age_ms_max) finding.holds = false;
-  finding.found = std::to_string(config.topics.partitions - without) + " of " +
-                  std::to_string(config.topics.partitions) + " shards have one, the oldest of " +
-                  format_duration(oldest_ms);
+  finding.found = std::to_string(shards - without) + " of " + std::to_string(shards) +
+                  " shards have one, the oldest of " + format_duration(oldest_ms);
   if (without > 0) finding.found += "; the others' journals are restored from their beginning";
   return finding;
 }
