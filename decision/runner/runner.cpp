@@ -32,6 +32,13 @@ std::int64_t retries_of(const Step& step, const RunRow& run) {
   return std::max<std::int64_t>(step.retries, may_repeat ? 1 : 0);
 }
 
+// Another step comes.
+void forget_tries(RunRow& run) {
+  run.attempt = 0;
+  run.tries_failed = 0;
+  run.tries_lost = 0;
+}
+
 }  // namespace
 
 Runner::Runner() : runs_("runner/run/"), proposals_("runner/proposal/"), observed_("runner") {}
@@ -125,9 +132,7 @@ void Runner::on_step_finished(const StepFinished& finished, const EventPlace& pl
   if (finished.status == "ok" || finished.status == "dry_run") {
     if (!run->rollback) run->last_done_step = run->step;
     run->step += run->rollback ? -1 : 1;
-    run->attempt = 0;
-    run->tries_failed = 0;
-    run->tries_lost = 0;
+    forget_tries(*run);
   } else if (finished.status != "expired") {
     // A step that failed half way is undone with the others.
     if (!run->rollback) run->last_done_step = std::max(run->last_done_step, run->step);
@@ -146,9 +151,7 @@ void Runner::on_resolved(const DoubtResolved& resolved, const EventPlace& place)
   run->cause = place.id();
   run->phase = "ready";
   --run->step;
-  run->attempt = 0;
-  run->tries_failed = 0;
-  run->tries_lost = 0;
+  forget_tries(*run);
   run->due_ms = place.tick_ms;
 }
 
@@ -193,9 +196,7 @@ void Runner::evolve(const Event& event, const EventPlace& place) {
       run->phase = "ready";
       run->rollback = true;
       run->step = run->last_done_step;
-      run->attempt = 0;
-      run->tries_failed = 0;
-      run->tries_lost = 0;
+      forget_tries(*run);
       run->due_ms = place.tick_ms;
     }
   } else if (const auto* rolled_back = std::get_if<RolledBack>(&event.body)) {
