@@ -4,8 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
+
+#include "tests/config/support.hpp"
 
 namespace selfheal {
 namespace {
@@ -17,17 +18,9 @@ namespace fs = std::filesystem;
 
 class DataIdentity : public testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / (std::string("data_identity_") + info->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   LoadedConfig process(const std::string& bus, const std::string& instance) const {
     LoadedConfig loaded;
-    loaded.config.data_dir = folder_.string();
+    loaded.config.data_dir = folder_ / "";
     loaded.config.bus.kind = bus;
     loaded.config.instance = instance;
     loaded.instance_is_named = true;
@@ -40,14 +33,9 @@ class DataIdentity : public testing::Test {
     EXPECT_EQ(checked.error().code, ErrorCode::refused);
     return checked.error().context;
   }
-  std::string identity() const {
-    std::string line;
-    std::ifstream stream(folder_ / "identity");
-    std::getline(stream, line);
-    return line;
-  }
+  std::string identity() const { return file_text(folder_ / "identity"); }
 
-  fs::path folder_;
+  TemporaryDirectory folder_;
 };
 
 TEST_F(DataIdentity, BelongsToWhoeverCameFirst) {
@@ -57,7 +45,7 @@ TEST_F(DataIdentity, BelongsToWhoeverCameFirst) {
     EXPECT_EQ(complaint(process(bus, "one")), "");
     const std::string before = identity();
     EXPECT_THAT(complaint(process(bus, "two")),
-                AllOf(HasSubstr(folder_.string()), HasSubstr("belongs to instance one"),
+                AllOf(HasSubstr(folder_ / ""), HasSubstr("belongs to instance one"),
                       HasSubstr("this is instance two"), HasSubstr("delete the file identity")));
     EXPECT_EQ(identity(), before);
     EXPECT_EQ(complaint(process(bus, "one")), "");
@@ -88,7 +76,7 @@ TEST_F(DataIdentity, HostsMayBeRenamedWhereTheBusIsInTheFolder) {
 
 TEST_F(DataIdentity, NamesTheFileThatCannotBeWritten) {
   LoadedConfig nowhere = process("kafka", "one");
-  nowhere.config.data_dir = (folder_ / "absent").string();
+  nowhere.config.data_dir = folder_ / "absent";
   const Result<void> checked = check_identity(nowhere);
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().code, ErrorCode::unavailable);

@@ -2,11 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
+#include <sstream>
 #include <string>
+#include <vector>
+
+#include "tests/config/support.hpp"
 
 namespace selfheal {
 namespace {
@@ -15,17 +16,14 @@ using testing::HasSubstr;
 
 // What an export of two shards with these offsets is complained of; empty where it is taken.
 std::string complaint(const std::vector<std::pair<int, int>>& shards_and_offsets) {
-  const std::string file =
-      (std::filesystem::temp_directory_path() / ("export-" + std::to_string(getpid()))).string();
-  std::ofstream out(file);
+  const TemporaryDirectory folder;
+  std::ostringstream out;
   for (const auto& [shard, offset] : shards_and_offsets) {
     out << R"({"append_time_ms":1790000000000,"offset":)" << offset << R"(,"shard":)" << shard
         << R"(,"value":"{}"})"
         << "\n";
   }
-  out.close();
-  const Result<JournalSource> source = open_export(file);
-  std::filesystem::remove(file);
+  const Result<JournalSource> source = open_export(folder.write("export.jsonl", out.str()));
   return source ? std::string() : source.error().context;
 }
 
