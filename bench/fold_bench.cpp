@@ -90,7 +90,7 @@ void fold(benchmark::State& state) {
       PendingRecord pending;
       pending.record = batch_of(window.speculative(), token);
       const std::int64_t seq = pending.record.seq;
-      const std::string value = window.add(std::move(pending)).value();
+      const std::string value = window.add(pending).value();
       Acceptance acceptance = Acceptance::accepted;
       static_cast<void>(window.delivered(seq));
       static_cast<void>(window.read({seq, now_ms, {}, value}, acceptance));

@@ -51,7 +51,8 @@ Seen see(Spread& spread, float x, float floor, float clip_floor, float rate, boo
   if (rate > 0.4f) {
     seen.height = 0;  // of two values nobody knows how much they vary
   } else if (spread_squared > 0) {
-    seen.height = log_height(std::min(squared(error) / spread_squared, 1e12f));
+    // In this order what is no number is as far out as can be: squares of 1e19 are infinite.
+    seen.height = log_height(std::min(1e12f, squared(error) / spread_squared));
   } else if (error != 0) {
     seen.height = log_height(400.0f);  // no spread known at all: 20 deviations
   }
@@ -205,7 +206,28 @@ void look_at_season(T2Row& row, const Point& point, std::uint32_t time_seconds, 
   learn_season(row, point.clipped, point.dt_seconds, season);
 }
 
+bool is_sound(const Spread& spread) {
+  return std::isfinite(spread.mean) && std::isfinite(spread.variance) && spread.variance >= 0;
+}
+
+bool is_sound(const SeriesCore& core) {
+  return std::isfinite(core.reference) && std::isfinite(core.previous) &&
+         std::isfinite(core.mean_10) && std::isfinite(core.mean_30) &&
+         std::isfinite(core.step_variance) && core.step_variance >= 0 &&
+         std::isfinite(core.interval_seconds) && is_sound(core.residual_10) &&
+         is_sound(core.level_30) && is_sound(core.log_variance);
+}
+
 }  // namespace
+
+bool is_sound(const T1Row& row) {
+  return is_sound(row.core) && std::isfinite(row.bucket_sum);
+}
+
+bool is_sound(const T2Row& row) {
+  return is_sound(row.core) && is_sound(row.seasonal) && std::isfinite(row.season_residual) &&
+         has_finite_season(row) && is_sound(row.rise) && row.hour < row.season.size();
+}
 
 Surprise update(T1Row& row, double value, std::uint32_t time_seconds) {
   Surprise surprise;

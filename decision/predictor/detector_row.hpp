@@ -110,6 +110,11 @@ struct SeasonalLevel {
 };
 SeasonalLevel seasonal_level(const T2Row& row, std::uint32_t time_seconds);
 
+// Whether saved bytes may be used as a row: every number is finite, no variance is negative, and
+// the hour is one of a day. Every row that update() leaves behind is; it must be given no other.
+bool is_sound(const T1Row& row);
+bool is_sound(const T2Row& row);
+
 // Makes the present level the usual one: forgets the season and ends the rise rule. For a lasting
 // change that a person has accepted; while the rule is on the season does not learn by itself.
 void accept_level(T2Row& row);

@@ -70,7 +70,7 @@ bool Predictor::load(std::string_view page_key, std::string_view value) {
 
 void Predictor::finish_load() {
   table_.finish_load();
-  pulses_.finish_load();
+  pulses_.finish_load(table_.services().size());
   seen_.finish_load();
   uses_.clear();
   for (std::uint32_t metric = 0; metric < table_.metrics().size(); ++metric) note_metric(metric);

@@ -156,14 +156,20 @@ bool Pulses::load(const std::string& prefix, std::string_view key, std::string_v
   CHECK(
       !value.empty() && value.size() % sizeof(Row) == 0 && value.size() <= page_rows * sizeof(Row),
       "a page of pulses has another size");
-  const std::size_t first = page * page_rows;
-  const std::size_t count = value.size() / sizeof(Row);
-  if (rows_.size() < first + count) rows_.resize(first + count);
-  std::memcpy(static_cast<void*>(&rows_[first]), value.data(), value.size());
+  loaded_pages_.emplace(page, value);
   return true;
 }
 
-void Pulses::finish_load() {
+void Pulses::finish_load(std::size_t services) {
+  // Services that have never spoken may leave a page short, or out.
+  for (const auto& [page, bytes] : loaded_pages_) {
+    const std::size_t count = bytes.size() / sizeof(Row);
+    CHECK(page <= services / page_rows && page * page_rows + count <= services,
+          "a page of pulses is of services that are not known");
+    rows_.resize(page * page_rows + count);
+    std::memcpy(static_cast<void*>(&rows_[page * page_rows]), bytes.data(), bytes.size());
+  }
+  loaded_pages_.clear();
   changed_.assign((rows_.size() + page_rows - 1) / page_rows, 0);
   count_all();
 }

@@ -46,9 +46,10 @@ class Pulses {
   void forget_silent();
 
   void save(const std::string& prefix, PageSink& sink);
-  // Pages may come in any order; finish_load() counts when all are there.
+  // Pages may come in any order; finish_load() counts when all are there. `services`: how many the
+  // shard knows, so that no page makes room for others.
   bool load(const std::string& prefix, std::string_view key, std::string_view value);
-  void finish_load();
+  void finish_load(std::size_t services);
   void clear();
 
  private:
@@ -70,9 +71,10 @@ class Pulses {
   std::uint32_t window_seconds_ = 120;
   std::uint32_t through_seconds_ = 0;  // in whole steps
   bool through_changed_ = false;
-  std::vector<Row> rows_;              // by service number
-  std::vector<std::uint8_t> changed_;  // by page
-  std::size_t stale_pages_ = 0;        // saved ones that are to go
+  std::vector<Row> rows_;                            // by service number
+  std::vector<std::uint8_t> changed_;                // by page
+  std::size_t stale_pages_ = 0;                      // saved ones that are to go
+  std::map<std::size_t, std::string> loaded_pages_;  // while loading
   // Derived: how many services are overdue at a second, within the window and after it.
   std::map<std::uint32_t, std::int64_t> overdue_;
   Count count_;

@@ -79,6 +79,11 @@ Edge update(RiseRow& row, double ratio, const RiseLimit& limit) {
   return Edge::none;
 }
 
+bool is_sound(const RiseRow& row) {
+  return std::isfinite(row.variance) && row.variance >= 0 && std::isfinite(row.variance_8) &&
+         row.variance_8 >= 0 && std::isfinite(row.score) && std::isfinite(row.mean_8);
+}
+
 double error_rate_limit(double base) {
   return std::min(std::max(3 * base, base + 0.03), (1 + base) * 0.5);
 }

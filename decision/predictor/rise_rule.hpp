@@ -38,6 +38,9 @@ static_assert(sizeof(RiseRow) == 20);
 // first 16 buckets, because the spread is not known before.
 Edge update(RiseRow& row, double ratio, const RiseLimit& limit);
 
+// Whether saved bytes may be used as a row, as of the detector's rows.
+bool is_sound(const RiseRow& row);
+
 // State of the error-rate rule, 28 bytes. All zero is a new one.
 struct ErrorRateRow {
   float base = 0;                         // usual ratio, in [0, 1]

@@ -76,6 +76,11 @@ void learn_season(T2Row& row, float x, float dt_seconds, const SeasonView& seaso
   row.season[row.hour] = pack(mean, row.core.count);
 }
 
+bool has_finite_season(const T2Row& row) {
+  return std::ranges::all_of(row.season,
+                             [](std::uint16_t mean) { return std::isfinite(unpack(mean)); });
+}
+
 void shift_season(T2Row& row, float shift) {
   for (std::uint32_t hour = 0; hour < 24; ++hour) {
     if (seen(row, hour)) {

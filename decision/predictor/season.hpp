@@ -21,6 +21,9 @@ SeasonView view_season(const T2Row& row, std::uint32_t time_seconds);
 // Learns a value (relative to the reference) for the current hour. `season` is what was expected.
 void learn_season(T2Row& row, float x, float dt_seconds, const SeasonView& season);
 
+// Whether every hourly mean is a number.
+bool has_finite_season(const T2Row& row);
+
 // The reference has moved by `shift`.
 void shift_season(T2Row& row, float shift);
 

@@ -203,36 +203,60 @@ bool SeriesTable::load(const std::string& prefix, std::string_view key, std::str
   CHECK(slash != std::string_view::npos, "an unknown page of the series table");
   const std::string_view kind = rest.substr(0, slash);
   const std::uint64_t number = number_in(rest.substr(slash + 1));
-  if (kind == "service") loaded_services_.emplace(number, value);
-  if (kind == "metric") loaded_metrics_.emplace(number, value);
-  if (kind == "page") loaded_pages_.emplace(number, value);
+  if (kind == "service") {
+    loaded_services_.emplace(number, value);
+  } else if (kind == "metric") {
+    loaded_metrics_.emplace(number, value);
+  } else {
+    CHECK(kind == "page", "an unknown page of the series table");
+    loaded_pages_.emplace(number, value);
+  }
   return true;
 }
 
+void SeriesTable::load_names(const std::map<std::uint64_t, std::string>& loaded, NameTable& names) {
+  for (const auto& [number, text] : loaded) {
+    CHECK(number == names.size(), "a name of the series table is missing");
+    CHECK(names.number_of(text) == number, "a name stands twice in the series table");
+  }
+}
+
+void SeriesTable::load_page(const std::string& bytes) {
+  // All pages but the last are full: where a series stands says which page its rows are in.
+  CHECK(entries_.size() == pages_.size() * page_series, "a page of the series table is cut short");
+  CHECK(bytes.size() > sizeof(Page) &&
+            bytes.size() <= sizeof(Page) + page_series * sizeof(SeriesEntry) &&
+            (bytes.size() - sizeof(Page)) % sizeof(SeriesEntry) == 0,
+        "a page of the series table has another size");
+  pages_.push_back(std::make_unique<Page>());
+  changed_.push_back(0);
+  std::memcpy(static_cast<void*>(pages_.back().get()), bytes.data(), sizeof(Page));
+  for (std::size_t i = 0; i < page_series; ++i) {
+    CHECK(is_sound(pages_.back()->fast[i]) && is_sound(pages_.back()->wide[i]),
+          "a row of the series table is not one that a detector leaves");
+  }
+  for (std::size_t at = sizeof(Page); at < bytes.size(); at += sizeof(SeriesEntry)) {
+    SeriesEntry entry;
+    std::memcpy(static_cast<void*>(&entry), bytes.data() + at, sizeof entry);
+    CHECK(entry.service < services_.size(), "a series names an unknown service");
+    CHECK(entry.metric < metrics_.size(), "a series names an unknown metric");
+    entries_.push_back(entry);
+  }
+}
+
 void SeriesTable::finish_load() {
-  for (const auto& [number, text] : loaded_services_) services_.number_of(text);
-  for (const auto& [number, text] : loaded_metrics_) metrics_.number_of(text);
+  load_names(loaded_services_, services_);
+  load_names(loaded_metrics_, metrics_);
   services_saved_ = services_.size();
   metrics_saved_ = metrics_.size();
   for (const auto& [number, bytes] : loaded_pages_) {
     CHECK(number == pages_.size(), "a page of the series table is missing");
-    CHECK(bytes.size() > sizeof(Page), "a page of the series table is cut short");
-    pages_.push_back(std::make_unique<Page>());
-    changed_.push_back(0);
-    std::memcpy(static_cast<void*>(pages_.back().get()), bytes.data(), sizeof(Page));
-    const std::size_t count = (bytes.size() - sizeof(Page)) / sizeof(SeriesEntry);
-    for (std::size_t i = 0; i < count; ++i) {
-      SeriesEntry entry;
-      std::memcpy(static_cast<void*>(&entry), bytes.data() + sizeof(Page) + i * sizeof entry,
-                  sizeof entry);
-      entries_.push_back(entry);
-    }
+    load_page(bytes);
   }
   // Lists are rebuilt: a page's copy of a link may be older than the newest series of its service.
   first_of_service_.assign(services_.size(), no_series);
   for (SeriesNumber series = 0; series < entries_.size(); ++series) {
     SeriesEntry& entry = entries_[series];
-    CHECK(entry.service < services_.size(), "a series names an unknown service");
     entry.next_of_service = first_of_service_[entry.service];
     first_of_service_[entry.service] = series;
   }

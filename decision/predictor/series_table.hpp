@@ -76,7 +76,8 @@ class SeriesTable {
   void save(const std::string& prefix, PageSink& sink);
   // No series, name or page is left; the next save erases the saved ones.
   void clear();
-  // Pages may come in any order; finish_load() builds the index when all are there.
+  // Pages may come in any order; finish_load() builds the index when all are there. Nothing of what
+  // they say is believed before it is known to name what is there: CHECK otherwise.
   bool load(const std::string& prefix, std::string_view key, std::string_view value);
   void finish_load();
 
@@ -87,6 +88,8 @@ class SeriesTable {
   };
   Page& page(SeriesNumber series) { return *pages_[series / page_series]; }
   const Page& page(SeriesNumber series) const { return *pages_[series / page_series]; }
+  static void load_names(const std::map<std::uint64_t, std::string>& loaded, NameTable& names);
+  void load_page(const std::string& bytes);
   void grow_index();
   void insert_index(SeriesNumber series);
 
@@ -103,9 +106,9 @@ class SeriesTable {
   std::size_t stale_pages_ = 0;
   std::uint32_t stale_services_ = 0;
   std::uint32_t stale_metrics_ = 0;
-  std::map<std::uint32_t, std::string> loaded_services_;  // while loading
-  std::map<std::uint32_t, std::string> loaded_metrics_;
-  std::map<std::size_t, std::string> loaded_pages_;
+  std::map<std::uint64_t, std::string> loaded_services_;  // by number, while loading
+  std::map<std::uint64_t, std::string> loaded_metrics_;
+  std::map<std::uint64_t, std::string> loaded_pages_;
 };
 
 }  // namespace selfheal

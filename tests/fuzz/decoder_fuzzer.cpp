@@ -1,5 +1,5 @@
 // Everything that reads bytes from a topic or a disk: signals in all forms, journal records,
-// control messages and what they carry, presence, snapshots and saved heads. The first byte
+// control messages and what they carry, presence, snapshots, saved heads and pages. The first byte
 // chooses, so that one corpus serves all; where SELFHEAL_FUZZ_DECODER names a decoder, every input
 // is for that one. Beyond surviving, what was decoded must encode and decode to the same again.
 #include <array>
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "storage/snapshot.hpp"
+#include "tests/fuzz/saved_pages.hpp"
 #include "tests/topics/scan_agreement.hpp"
 #include "topics/control.hpp"
 #include "topics/embedded_input.hpp"
@@ -131,10 +132,11 @@ constexpr Decoder control{"control", fuzz_control};
 constexpr Decoder saved_head{"saved_head", fuzz_saved_head};
 constexpr Decoder snapshot{"snapshot", fuzz_snapshot};
 constexpr Decoder signals{"signals", fuzz_signals};
+constexpr Decoder pages{"pages", load_changed_pages};
 
 // By the first byte of an input; how often one stands here is its share of the time.
 constexpr std::array decoders = {journal, control, saved_head, snapshot,
-                                 journal, signals, signals,    signals};
+                                 pages,   signals, signals,    signals};
 
 // The only one wanted; null where all are.
 const Decoder* only_one() {
@@ -144,7 +146,7 @@ const Decoder* only_one() {
     if (each.name == wanted) return &each;
   }
   std::cerr << "SELFHEAL_FUZZ_DECODER: '" << wanted
-            << "' is none of journal, control, saved_head, snapshot, signals\n";
+            << "' is none of journal, control, pages, saved_head, snapshot, signals\n";
   std::_Exit(2);  // exit() would be taken for a finding
 }
 

@@ -102,7 +102,7 @@ TEST(Pulses, CountsAreTheSameAfterARestart) {
   Pulses restored;
   for (const auto& [key, value] : pages.pages) EXPECT_TRUE(restored.load("p/", key, value));
   EXPECT_FALSE(restored.load("p/", "q/through", "1"));
-  restored.finish_load();
+  restored.finish_load(150);
   restored.configure(30'000, 120'000);
   EXPECT_EQ(restored.count().silent, 110);
   EXPECT_EQ(restored.count().silent, pulses.count().silent);

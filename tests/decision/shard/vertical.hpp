@@ -224,6 +224,13 @@ class Vertical {
     return pages_of(follower);
   }
 
+  // Everything that has changed since it was last asked for, as a store would hold it.
+  std::map<std::string, std::string> all_pages(ShardKind kind) {
+    PageMap map;
+    (kind == ShardKind::fleet ? fleet_fold_ : fold_).save(map);
+    return map.pages;
+  }
+
   // Of what is under way, where another fold version begins: after deciding, and after following.
   std::map<std::string, std::string> pages_for_another_fold(bool followed) {
     ShardFold follower;
