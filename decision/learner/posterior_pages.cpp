@@ -1,5 +1,7 @@
 #include "decision/learner/posterior_pages.hpp"
 
+#include <array>
+
 #include "base/check.hpp"
 #include "topics/json_codec.hpp"
 
@@ -10,8 +12,24 @@ Json counts_to_json(const Counts& counts) {
   return Json::array({counts.successes, counts.failures, counts.last_ms});
 }
 
+// What stands at that place of a row, if it is of that type: a conversion would change it instead.
+template <class T>
+T member(const Json& json, std::size_t at) {
+  T value{};
+  const std::string wrong = from_json_value(json.at(at), value);
+  CHECK(wrong.empty(), "a saved posterior has another form" + wrong);
+  return value;
+}
+
 Counts counts_from_json(const Json& json) {
-  return {json.at(0).get<double>(), json.at(1).get<double>(), json.at(2).get<std::int64_t>()};
+  return {member<double>(json, 0), member<double>(json, 1), member<std::int64_t>(json, 2)};
+}
+
+std::array<double, shift_count> shifts_from_json(const Json& json) {
+  std::array<double, shift_count> shifts{};
+  CHECK(json.size() == shifts.size(), "a saved posterior has another form");
+  for (std::size_t i = 0; i < shifts.size(); ++i) shifts[i] = member<double>(json, i);
+  return shifts;
 }
 
 Json narrow_to_json(const ArmKey& key, const NarrowRow& row) {
@@ -23,23 +41,23 @@ Json narrow_to_json(const ArmKey& key, const NarrowRow& row) {
 void narrow_from_json(const Json& json, Posteriors& posteriors) {
   NarrowRow row;
   row.counts = counts_from_json(json.at(3));
-  row.recovery_seconds_sum = json.at(4).get<double>();
-  row.recovery_weight = json.at(5).get<double>();
-  row.floored_until_ms = json.at(6).get<std::int64_t>();
-  row.success_total = json.at(7).get<std::uint64_t>();
-  row.failure_total = json.at(8).get<std::uint64_t>();
-  row.failure_streak = json.at(9).get<std::uint32_t>();
-  posteriors.set(ArmKey{json.at(0).get<std::string>(), json.at(1).get<std::string>(),
-                        json.at(2).get<std::string>()},
+  row.recovery_seconds_sum = member<double>(json, 4);
+  row.recovery_weight = member<double>(json, 5);
+  row.floored_until_ms = member<std::int64_t>(json, 6);
+  row.success_total = member<std::uint64_t>(json, 7);
+  row.failure_total = member<std::uint64_t>(json, 8);
+  row.failure_streak = member<std::uint32_t>(json, 9);
+  posteriors.set(ArmKey{member<std::string>(json, 0), member<std::string>(json, 1),
+                        member<std::string>(json, 2)},
                  row);
 }
 
 void wide_from_json(const Json& json, Posteriors& posteriors) {
   WideRow row;
   row.counts = counts_from_json(json.at(2));
-  row.shifts = json.at(3).get<std::array<double, shift_count>>();
-  row.information = json.at(4).get<std::array<double, shift_count>>();
-  posteriors.set(WideKey{json.at(0).get<std::string>(), json.at(1).get<std::string>()}, row);
+  row.shifts = shifts_from_json(json.at(3));
+  row.information = shifts_from_json(json.at(4));
+  posteriors.set(WideKey{member<std::string>(json, 0), member<std::string>(json, 1)}, row);
 }
 
 }  // namespace
@@ -75,7 +93,7 @@ bool load_arm(Posteriors& posteriors, const std::string& prefix, std::string_vie
     if (kind.starts_with("arm/")) narrow_from_json(*json, posteriors);
     if (kind.starts_with("wide/")) wide_from_json(*json, posteriors);
     if (kind.starts_with("playbook/")) {
-      posteriors.set(json->at(0).get<std::string>(), PlaybookRow{counts_from_json(json->at(1))});
+      posteriors.set(member<std::string>(*json, 0), PlaybookRow{counts_from_json(json->at(1))});
     }
   } catch (const Json::exception& failure) {
     CHECK(false, "a saved posterior has another form: " + std::string(failure.what()));
