@@ -105,7 +105,8 @@ Finding check_snapshots(const ServiceConfig& config, Log& log) {
     if (key.role == "shard") keys.push_back(key.public_key);
   }
   const TopicNames topics = topic_names(config.topics.prefix, config.topics.partitions);
-  std::int64_t without = 0;
+  std::int64_t whole = 0;  // without one, and with a journal from its beginning on
+  std::int64_t lost = 0;   // without either
   DurationMs oldest_ms = 0;
   const std::int64_t shards = config.topics.partitions + 1;  // the last one is the fleet's
   for (std::int64_t shard = 0; shard < shards; ++shard) {
@@ -119,16 +120,22 @@ Finding check_snapshots(const ServiceConfig& config, Log& log) {
       return finding;
     }
     if (!pointer->has_value()) {
-      ++without;
-      if (range->begin > 0) finding.holds = false;
+      ++(range->begin > 0 ? lost : whole);
       continue;
     }
     oldest_ms = std::max(oldest_ms, wall_clock_ms() - (*pointer)->append_ms);
   }
-  if (oldest_ms > snapshot_age_ms_max) finding.holds = false;
-  finding.found = std::to_string(shards - without) + " of " + std::to_string(shards) +
-                  " shards have one, the oldest of " + format_duration(oldest_ms);
-  if (without > 0) finding.found += "; the others' journals are restored from their beginning";
+  finding.holds = lost == 0 && oldest_ms <= snapshot_age_ms_max;
+  const std::int64_t with = shards - whole - lost;
+  finding.found = std::to_string(with) + " of " + std::to_string(shards) + " shards have one";
+  if (with > 0) finding.found += ", the oldest of " + format_duration(oldest_ms);
+  if (whole > 0) {
+    finding.found += "; " + std::to_string(whole) + " can be restored from a whole journal";
+  }
+  if (lost > 0) {
+    finding.found +=
+        "; " + std::to_string(lost) + " have neither one nor their journal's beginning";
+  }
   return finding;
 }
 

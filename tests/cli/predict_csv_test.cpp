@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
+
+#include "tests/config/support.hpp"
 
 namespace selfheal {
 namespace {
@@ -15,45 +15,27 @@ namespace fs = std::filesystem;
 
 class PredictCsv : public testing::Test {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / (std::string("predict_csv_") + info->name());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  fs::path write(const std::string& name, const std::string& text) {
-    fs::create_directories((folder_ / name).parent_path());
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return folder_ / name;
-  }
-  static std::string read(const fs::path& file) {
-    std::ostringstream text;
-    text << std::ifstream(file, std::ios::binary).rdbuf();
-    return text.str();
-  }
   // The message of the error that this file's text causes.
   std::string complaint(const std::string& text) {
-    const auto result = predict_file(write("in.csv", text), folder_ / "out.csv");
+    const auto result = predict_file(folder_.write("in.csv", text), folder_ / "out.csv");
     EXPECT_FALSE(fs::exists(folder_ / "out.csv"));
     EXPECT_FALSE(fs::exists(folder_ / "out.csv.part"));
     return result ? "" : result.error().context;
   }
 
-  fs::path folder_;
+  const TemporaryDirectory folder_;
 };
 
 TEST_F(PredictCsv, KeepsEveryRow) {
-  const auto input = write("in.csv",
-                           "timestamp,value\r\n2014-04-01 00:00:00,20.0\r\n"
-                           "2014-04-01T00:05:00Z,\n2014-04-01T02:10:00.25+02:00,nan\n"
-                           "2014-04-01 00:15:00,20\n");
+  const auto input = folder_.write("in.csv",
+                                   "timestamp,value\r\n2014-04-01 00:00:00,20.0\r\n"
+                                   "2014-04-01T00:05:00Z,\n2014-04-01T02:10:00.25+02:00,nan\n"
+                                   "2014-04-01 00:15:00,20\n");
   const auto result = predict_file(input, folder_ / "out.csv");
   ASSERT_TRUE(result) << result.error().context;
   EXPECT_EQ(result->rows, 4u);
   EXPECT_EQ(result->skipped, 2u);
-  EXPECT_EQ(read(folder_ / "out.csv"),
+  EXPECT_EQ(file_text(folder_ / "out.csv"),
             "timestamp,value,anomaly_score\n2014-04-01 00:00:00,20.0,0\n"
             "2014-04-01T00:05:00Z,,0\n2014-04-01T02:10:00.25+02:00,nan,0\n"
             "2014-04-01 00:15:00,20,0\n");
@@ -67,12 +49,12 @@ TEST_F(PredictCsv, LooksAtThePastOnly) {
                   i % 12 * 5, 50 + i * 37 % 11);
     text += line;
   }
-  const auto part = predict_file(write("part.csv", text), folder_ / "part_out.csv");
-  const auto whole =
-      predict_file(write("whole.csv", text + "2014-04-05 00:00:00,900\n"), folder_ / "out.csv");
+  const auto part = predict_file(folder_.write("part.csv", text), folder_ / "part_out.csv");
+  const auto whole = predict_file(folder_.write("whole.csv", text + "2014-04-05 00:00:00,900\n"),
+                                  folder_ / "out.csv");
   ASSERT_TRUE(part && whole);
-  const std::string before = read(folder_ / "part_out.csv");
-  const std::string after = read(folder_ / "out.csv");
+  const std::string before = file_text(folder_ / "part_out.csv");
+  const std::string after = file_text(folder_ / "out.csv");
   EXPECT_EQ(after.substr(0, before.size()), before);
   const double last = std::stod(after.substr(after.rfind(',') + 1));
   EXPECT_GT(last, 0.5);
@@ -96,13 +78,13 @@ TEST_F(PredictCsv, NamesFileAndLineOfAFlaw) {
 }
 
 TEST_F(PredictCsv, MirrorsATree) {
-  write("in/b/two.csv", "timestamp,value\n2014-04-01 00:00:00,1\n");
-  write("in/one.csv", "value,other,timestamp\n7,x,2014-04-01 00:00:00\n");
-  write("in/readme.txt", "no table");
+  folder_.write("in/b/two.csv", "timestamp,value\n2014-04-01 00:00:00,1\n");
+  folder_.write("in/one.csv", "value,other,timestamp\n7,x,2014-04-01 00:00:00\n");
+  folder_.write("in/readme.txt", "no table");
   const auto result = predict_tree(folder_ / "in", folder_ / "out");
   ASSERT_TRUE(result) << result.error().context;
   EXPECT_EQ(result->files, 2u);
-  EXPECT_EQ(read(folder_ / "out/one.csv"),
+  EXPECT_EQ(file_text(folder_ / "out/one.csv"),
             "timestamp,value,anomaly_score\n2014-04-01 00:00:00,7,0\n");
   EXPECT_TRUE(fs::exists(folder_ / "out/b/two.csv"));
   EXPECT_FALSE(predict_tree(folder_ / "nowhere", folder_ / "out"));
