@@ -41,6 +41,7 @@ struct ScheduleShape {
   double nonsense;
   double answer;
   double answer_to_doubts;        // where there are many
+  double reload;                  // new settings, where there are any
   std::int64_t snapshot_records;  // a snapshot is due after so many
   double snapshot;                // where one is due
 
@@ -83,6 +84,7 @@ inline constexpr ScheduleShape long_schedule{
     .nonsense = 0.005,
     .answer = 0.01,
     .answer_to_doubts = 0.05,
+    .reload = 0.008,
     .snapshot_records = 25,
     .snapshot = 0.1,
     .rounds_min = 20,
@@ -126,6 +128,7 @@ inline constexpr ScheduleShape short_schedule{
     .nonsense = 0.005,
     .answer = 0.12,
     .answer_to_doubts = 0.1,
+    .reload = 0.02,
     .snapshot_records = 9,
     .snapshot = 0.3,
     .rounds_min = 2,

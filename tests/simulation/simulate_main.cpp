@@ -134,7 +134,8 @@ class Run {
               << " inputs suspected, " << sum_.disks_lost << " lost disks, "
               << sum_.snapshots_written << " snapshots, " << sum_.snapshots_restored
               << " restored from, " << sum_.snapshots_refused << " refused, " << sum_.orders
-              << " orders to claim; digest " << std::hex << sum_.digest << std::dec << "\n"
+              << " orders to claim, " << sum_.reloads << " reloads; digest " << std::hex
+              << sum_.digest << std::dec << "\n"
               << std::fixed << std::setprecision(2) << cpu_ms << " ms CPU a schedule, "
               << options_.jobs << " jobs" << std::endl;
     return bad_ == 0;

@@ -59,6 +59,7 @@ void SimulatedOwner::crash() {
   intents_.clear();
   claimed_pending_ = false;
   settings_changed_ = false;
+  waits_for_settings_ = false;
   follow_up_ = true;
   written_.reset();
   snapshot_next_ = -2;
@@ -80,6 +81,13 @@ bool SimulatedOwner::step() {
   if (!window_) return true;
   if (act()) return true;
   if (take_effect_ends()) return true;
+  if (waits_for_settings_) return false;
+  if (wants_settings() && !stopped_) {
+    // Between cuts, as live: what is on its way was decided with the settings before.
+    if (!window_->idle()) return false;
+    reload();
+    return true;
+  }
   if (world_.snapshots.is_on && !stopped_ && snapshot()) return true;
   return stopped_ ? record_failure() : cut();
 }
@@ -218,6 +226,7 @@ void SimulatedOwner::go_live() {
   window_->set_last_record(walk_->last_offset(), walk_->last_record_hash());
   settings_ = walk_->settings();
   settings_changed_ = walk_->settings_pending();
+  reloads_taken_ = world_.reloads;
   log_time_ms_ = walk_->last_append_ms();
   planner_ = std::make_unique<CutPlanner>(world_.decode);
   const bool fleet = world_.topics.is_fleet(shard_);
@@ -307,6 +316,11 @@ void SimulatedOwner::on_committed(const PendingRecord& committed) {
   const JournalKind kind = committed.record.kind;
   if (kind == JournalKind::failed || kind == JournalKind::skip) return end();
   if (kind == JournalKind::snapshot) point_to_snapshot(committed);
+  if (kind == JournalKind::config) {
+    settings_ = std::make_shared<const Settings>(*settings_from_text(committed.record.content));
+    settings_changed_ = true;
+    waits_for_settings_ = false;
+  }
   relay(committed.record);
   for (const Event& event : committed.record.events) {
     if (const auto* intent = std::get_if<RunIntent>(&event.body)) {
@@ -347,6 +361,16 @@ bool SimulatedOwner::take_effect_ends() {
     return true;
   }
   return false;
+}
+
+void SimulatedOwner::reload() {
+  PendingRecord pending;
+  pending.record = window_->next_record(JournalKind::config);
+  pending.record.generation = window_->speculative().generation + 1;
+  pending.record.content = world_.settings;
+  reloads_taken_ = world_.reloads;
+  waits_for_settings_ = true;
+  append(std::move(pending));
 }
 
 bool SimulatedOwner::cut() {
@@ -447,6 +471,7 @@ void SimulatedOwner::append(PendingRecord pending) {
 
 bool SimulatedOwner::idle() const {
   if (!window_ || !window_->idle() || stopped_) return false;
+  if (wants_settings() || waits_for_settings_ || settings_changed_) return false;
   return inputs_.empty() && to_start_.empty() && awaited_.empty() && !follow_up_ && !written_;
 }
 

@@ -52,6 +52,7 @@ struct SharedWorld {
   SimulatedTarget target;
   TimeMs now_ms = 0;
   std::string settings;
+  int reloads = 0;  // how often the settings have been replaced
   std::string public_key;
   std::string secret_key;
   const std::int64_t partitions;
@@ -106,6 +107,8 @@ class SimulatedOwner {
   void go_live();
   void take_over_runs();
   bool read_back();
+  bool wants_settings() const { return reloads_taken_ != world_.reloads; }
+  void reload();
   bool cut();
   bool decide(CutSupply supply);
   bool skip(const CutSupply& supply);
@@ -133,6 +136,8 @@ class SimulatedOwner {
   std::unique_ptr<LogReader> control_;
   std::shared_ptr<const Settings> settings_;
   bool settings_changed_ = false;
+  int reloads_taken_ = 0;
+  bool waits_for_settings_ = false;  // their record is on its way, and nothing is cut before it
   bool follow_up_ = true;
   bool ordered_ = true;
   bool claimed_pending_ = false;

@@ -6,7 +6,7 @@ namespace selfheal::simulation {
 namespace {
 
 Playbook playbook(const std::string& name, const std::string& code, bool automatic,
-                  const std::string& effect) {
+                  const std::string& effect, bool edited) {
   Playbook book;
   book.name = name;
   book.risk = automatic ? "low" : "moderate";
@@ -23,6 +23,8 @@ Playbook playbook(const std::string& name, const std::string& code, bool automat
   rest.name = "rest";
   rest.wait.ms = 1500;
   book.steps = {act, rest};
+  // A run that has begun goes on with what it began with.
+  if (edited) book.steps = {rest, act};
   Condition up{.metric = "up", .op = "gte", .value = 1};
   up.hold.ms = 1000;
   up.within.ms = 20000;
@@ -41,7 +43,7 @@ const SigningKey& person_key() {
   return key;
 }
 
-Settings settings_for(Dice& dice, bool once_only) {
+Settings settings_for(Dice& dice, bool once_only, bool edited) {
   Settings settings;
   settings.mode = dice.chance(0.9) ? "execute" : (dice.chance(0.5) ? "dry_run" : "observe");
   TroubleRule down{.code = "service_down", .metric = "up", .op = "lt", .value = 1};
@@ -64,9 +66,10 @@ Settings settings_for(Dice& dice, bool once_only) {
     settings.silence.hold_max.ms = 20000 + static_cast<DurationMs>(dice.below(40000));
   }
   settings.playbooks = {
-      playbook("restart", "service_down", true, once_only ? "neither" : "idempotent"),
-      playbook("reboot", "service_down", dice.chance(0.5), "neither"),
-      playbook("flush", "elevated_errors", dice.chance(0.5), "idempotent")};
+      playbook("restart", "service_down", true, once_only ? "neither" : "idempotent", edited),
+      playbook("reboot", "service_down", dice.chance(0.5), "neither", edited),
+      playbook("flush", "elevated_errors", dice.chance(0.5), "idempotent", edited)};
+  if (edited) settings.playbooks.pop_back();
   settings.policies = {{"self_heal_execute", "allow", {}},
                        {"self_heal_execute_proactive", "allow", {}}};
   for (int i = 0; i < 4; ++i) {
@@ -79,16 +82,16 @@ Settings settings_for(Dice& dice, bool once_only) {
   return settings;
 }
 
-const std::string& shared_settings(std::uint64_t number, bool once_only) {
+const std::string& shared_settings(std::uint64_t number, bool once_only, bool edited) {
   struct Kept {
     std::uint64_t number = 0;
     std::string text;  // empty: none yet
   };
-  thread_local std::array<Kept, 2> all_kept;
-  Kept& kept = all_kept[once_only ? 1 : 0];
+  thread_local std::array<Kept, 4> all_kept;
+  Kept& kept = all_kept[(once_only ? 1 : 0) + (edited ? 2 : 0)];
   if (kept.text.empty() || kept.number != number) {
     Dice dice(number);
-    kept = {number, settings_text(settings_for(dice, once_only))};
+    kept = {number, settings_text(settings_for(dice, once_only, edited))};
   }
   return kept.text;
 }

@@ -20,14 +20,16 @@ bool is_open_run(std::string_view key) {
 class Cluster {
  public:
   Cluster(std::uint64_t seed, const ScheduleShape& shape)
-      : shape_(shape), world_(seed, shape.partition_sides), doubtful_(seed % 7 == 3) {
+      : shape_(shape),
+        world_(seed, shape.partition_sides),
+        seed_(seed),
+        doubtful_(seed % 7 == 3),
+        reloaded_(seed % 4 == 2) {
     world_.now_ms = begin_ms;
     world_.topics = topic_names("sim", world_.partitions);
     world_.public_key = journal_key().public_hex;
     world_.secret_key = journal_key().secret_hex;
-    world_.settings = shape.settings_shared > 1
-                          ? shared_settings(seed / shape.settings_shared, doubtful_)
-                          : settings_text(settings_for(world_.dice, doubtful_));
+    world_.settings = any_settings(false);
     if (doubtful_) world_.shim_dies = 0.9;
     world_.snapshots.is_on = seed % 3 == 1;  // as with doubts
     world_.snapshots.records_min = shape.snapshot_records;
@@ -186,6 +188,19 @@ class Cluster {
  private:
   std::size_t owners_per_machine() const { return static_cast<std::size_t>(world_.partitions) + 1; }
 
+  std::string any_settings(bool edited) {
+    if (shape_.settings_shared <= 1) {
+      return settings_text(settings_for(world_.dice, doubtful_, edited));
+    }
+    return shared_settings(seed_ / shape_.settings_shared, doubtful_, edited);
+  }
+
+  // A person edits the playbooks and limits, or puts back what there was.
+  void reload() {
+    ++world_.reloads;
+    world_.settings = any_settings(world_.reloads % 2 == 1);
+  }
+
   void pass_time(DurationMs most_ms) {
     world_.now_ms +=
         1 + static_cast<DurationMs>(world_.dice.below(static_cast<std::uint64_t>(most_ms)));
@@ -264,6 +279,7 @@ class Cluster {
     if (doubtful_ && dice.chance(shape_.answer_to_doubts)) {
       people_.answer(SimulatedPeople::Asked::everything);
     }
+    if (reloaded_ && dice.chance(shape_.reload)) reload();
     if (dice.chance(shape_.failure)) inputs_.report_failure();
     if (dice.chance(shape_.nonsense)) inputs_.append_nonsense();
     if (dice.chance(poison_)) inputs_.append_poison();
@@ -346,7 +362,10 @@ class Cluster {
   SimulatedInputs inputs_{world_, shape_.services};
   SimulatedPeople people_{world_};
   ClusterAudit audit_{world_, owners_, report_};
-  const bool doubtful_;  // by the seed alone: other schedules draw as if it were not there
+  const std::uint64_t seed_;
+  // By the seed alone: other schedules draw as if it were not there.
+  const bool doubtful_;
+  const bool reloaded_;
   bool faults_ = false;
   bool two_owners_ = false;
   double lost_ = 0;
@@ -389,6 +408,7 @@ SimulationReport& SimulationReport::operator+=(const SimulationReport& other) {
   snapshots_restored += other.snapshots_restored;
   snapshots_refused += other.snapshots_refused;
   orders += other.orders;
+  reloads += other.reloads;
   digest ^= other.digest;
   return *this;
 }

@@ -34,7 +34,8 @@ struct SimulationReport {
   std::int64_t snapshots_restored = 0;  // by a machine that had lost its disk
   std::int64_t snapshots_refused = 0;   // spoilt or incomplete
 
-  std::int64_t orders = 0;  // to claim, by placement, told again until followed
+  std::int64_t orders = 0;   // to claim, by placement, told again until followed
+  std::int64_t reloads = 0;  // settings that replaced others of the same chain
 
   // Adds the counts, and the digests in any order.
   SimulationReport& operator+=(const SimulationReport& other);

@@ -63,6 +63,7 @@ SimulationReport expect_every_fault_met(std::uint64_t schedules, const ScheduleS
   EXPECT_GT(sum.poisoned, 0);
   EXPECT_GT(sum.doubts_ended, 0);
   EXPECT_GT(sum.orders, 0);
+  EXPECT_GT(sum.reloads, 0);
   EXPECT_GT(sum.disks_lost, 0);
   EXPECT_GT(sum.snapshots_restored, 0);
   EXPECT_GT(sum.snapshots_refused, 0);
