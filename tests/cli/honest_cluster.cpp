@@ -13,7 +13,7 @@ constexpr TimeMs begin_ms = 1'800'000'000'000;
 
 Settings honest_settings() {
   simulation::Dice dice(5);
-  Settings settings = simulation::settings_for(dice, false);
+  Settings settings = simulation::settings_for(dice, false, false);
   settings.mode = "execute";
   settings.limits = {};
   settings.limits.backoff_base.ms = 1000;
