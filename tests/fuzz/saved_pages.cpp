@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "base/check.hpp"
 #include "tests/decision/shard/vertical.hpp"
