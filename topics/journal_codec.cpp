@@ -16,23 +16,15 @@ constexpr std::string_view value_start = "{\"signature\":\"";
 constexpr std::string_view value_middle = "\",\"body\":";
 constexpr std::size_t signature_digits = 128;
 
-// Throws Json::exception on a wrong form; decode_body converts. The library would take any number,
-// and one beyond the type for whatever the processor makes of it.
-std::int64_t whole_number(const Json& json) {
-  std::int64_t value = 0;
-  const std::string wrong = from_json_value(json, value);
-  if (!wrong.empty()) throw Json::other_error::create(501, wrong, &json);
-  return value;
-}
-
+// Throws Json::exception on a wrong form, as the next two; decode_body converts.
 Cut cut_from_json(const Json& json) {
   Cut cut;
-  cut.signals_begin = whole_number(json.at("signals").at(0));
-  cut.signals_end = whole_number(json.at("signals").at(1));
-  cut.control_begin = whole_number(json.at("control").at(0));
-  cut.control_end = whole_number(json.at("control").at(1));
-  cut.tick_ms = whole_number(json.at("tick_ms"));
-  cut.caught_up_through_ms = whole_number(json.at("caught_up_through_ms"));
+  cut.signals_begin = exactly<std::int64_t>(json.at("signals").at(0));
+  cut.signals_end = exactly<std::int64_t>(json.at("signals").at(1));
+  cut.control_begin = exactly<std::int64_t>(json.at("control").at(0));
+  cut.control_end = exactly<std::int64_t>(json.at("control").at(1));
+  cut.tick_ms = exactly<std::int64_t>(json.at("tick_ms"));
+  cut.caught_up_through_ms = exactly<std::int64_t>(json.at("caught_up_through_ms"));
   cut.inputs_digest = hex_number(json.at("inputs_digest"));
   if (const auto inputs = json.find("inputs"); inputs != json.end()) {
     for (const Json& each : *inputs) {
@@ -47,8 +39,8 @@ Cut cut_from_json(const Json& json) {
 void claim_from_json(const Json& json, JournalRecord& record) {
   record.owner = json.at("owner").get<std::string>();
   record.build = json.at("build").get<std::string>();
-  record.fold_version = whole_number(json.at("fold_version"));
-  record.partitions = whole_number(json.at("partitions"));
+  record.fold_version = exactly<std::int64_t>(json.at("fold_version"));
+  record.partitions = exactly<std::int64_t>(json.at("partitions"));
   record.shard_seed = hex_number(json.at("shard_seed"));
   record.public_key = json.at("public_key").get<std::string>();
   record.forgets = json.value("forgets", false);
@@ -77,7 +69,7 @@ void rest_from_json(const Json& json, JournalRecord& record) {
       record.state_hash = hex_number(json.at("state_hash"));
       return events_from_json(json.at("events"), record);
     case JournalKind::config:
-      record.generation = whole_number(json.at("generation"));
+      record.generation = exactly<std::int64_t>(json.at("generation"));
       record.content = dump(json.at("content"));
       return;
     case JournalKind::failed:
@@ -317,7 +309,7 @@ Result<JournalRecord> decode_body_by_tree(std::string_view body) {
   if (!json) return json.error().within("journal record");
   try {
     JournalRecord record;
-    record.version = whole_number(json->at("version"));
+    record.version = exactly<std::int64_t>(json->at("version"));
     if (record.version > journal_version) return record;
     const auto name = json->at("kind").get<std::string>();
     const auto* const found = std::find(kind_names.begin(), kind_names.end(), name);
@@ -325,9 +317,9 @@ Result<JournalRecord> decode_body_by_tree(std::string_view body) {
       return Error{ErrorCode::corrupt, "journal record of unknown kind '" + name + "'"};
     }
     record.kind = static_cast<JournalKind>(found - kind_names.begin());
-    record.shard = whole_number(json->at("shard"));
-    record.epoch = whole_number(json->at("epoch"));
-    record.seq = whole_number(json->at("seq"));
+    record.shard = exactly<std::int64_t>(json->at("shard"));
+    record.epoch = exactly<std::int64_t>(json->at("epoch"));
+    record.seq = exactly<std::int64_t>(json->at("seq"));
     record.prev_hash = json->value("prev_hash", std::string());
     rest_from_json(*json, record);
     return record;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/hash.hpp"
 #include "topics/json_codec.hpp"
 
 namespace selfheal {
@@ -44,7 +45,17 @@ inline bool read_hex(JsonReader& in, std::uint64_t& value) {
   return true;
 }
 
-// The same by the tree; throws Json::exception.
+// A value of that very type; throws Json::exception. The library would take any number, and one
+// beyond the type for whatever the processor makes of it.
+template <class T>
+T exactly(const Json& json) {
+  T value{};
+  const std::string wrong = from_json_value(json, value);
+  if (!wrong.empty()) throw Json::other_error::create(501, wrong, &json);
+  return value;
+}
+
+// 16 hex digits by the tree; throws Json::exception.
 inline std::uint64_t hex_number(const Json& json) {
   const Result<std::string> bytes = from_hex(json.get<std::string>());
   if (!bytes || bytes->size() != 8)

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "base/check.hpp"
-#include "topics/json_codec.hpp"
+#include "topics/json_named.hpp"
 
 namespace selfheal {
 namespace {
@@ -12,23 +12,16 @@ Json counts_to_json(const Counts& counts) {
   return Json::array({counts.successes, counts.failures, counts.last_ms});
 }
 
-// What stands at that place of a row, if it is of that type: a conversion would change it instead.
-template <class T>
-T member(const Json& json, std::size_t at) {
-  T value{};
-  const std::string wrong = from_json_value(json.at(at), value);
-  CHECK(wrong.empty(), "a saved posterior has another form" + wrong);
-  return value;
-}
-
+// These throw Json::exception on a wrong form; load_arm converts.
 Counts counts_from_json(const Json& json) {
-  return {member<double>(json, 0), member<double>(json, 1), member<std::int64_t>(json, 2)};
+  return {exactly<double>(json.at(0)), exactly<double>(json.at(1)),
+          exactly<std::int64_t>(json.at(2))};
 }
 
 std::array<double, shift_count> shifts_from_json(const Json& json) {
   std::array<double, shift_count> shifts{};
-  CHECK(json.size() == shifts.size(), "a saved posterior has another form");
-  for (std::size_t i = 0; i < shifts.size(); ++i) shifts[i] = member<double>(json, i);
+  if (json.size() != shifts.size()) throw Json::other_error::create(501, "another size", &json);
+  for (std::size_t i = 0; i < shifts.size(); ++i) shifts[i] = exactly<double>(json.at(i));
   return shifts;
 }
 
@@ -41,14 +34,14 @@ Json narrow_to_json(const ArmKey& key, const NarrowRow& row) {
 void narrow_from_json(const Json& json, Posteriors& posteriors) {
   NarrowRow row;
   row.counts = counts_from_json(json.at(3));
-  row.recovery_seconds_sum = member<double>(json, 4);
-  row.recovery_weight = member<double>(json, 5);
-  row.floored_until_ms = member<std::int64_t>(json, 6);
-  row.success_total = member<std::uint64_t>(json, 7);
-  row.failure_total = member<std::uint64_t>(json, 8);
-  row.failure_streak = member<std::uint32_t>(json, 9);
-  posteriors.set(ArmKey{member<std::string>(json, 0), member<std::string>(json, 1),
-                        member<std::string>(json, 2)},
+  row.recovery_seconds_sum = exactly<double>(json.at(4));
+  row.recovery_weight = exactly<double>(json.at(5));
+  row.floored_until_ms = exactly<std::int64_t>(json.at(6));
+  row.success_total = exactly<std::uint64_t>(json.at(7));
+  row.failure_total = exactly<std::uint64_t>(json.at(8));
+  row.failure_streak = exactly<std::uint32_t>(json.at(9));
+  posteriors.set(ArmKey{exactly<std::string>(json.at(0)), exactly<std::string>(json.at(1)),
+                        exactly<std::string>(json.at(2))},
                  row);
 }
 
@@ -57,7 +50,7 @@ void wide_from_json(const Json& json, Posteriors& posteriors) {
   row.counts = counts_from_json(json.at(2));
   row.shifts = shifts_from_json(json.at(3));
   row.information = shifts_from_json(json.at(4));
-  posteriors.set(WideKey{member<std::string>(json, 0), member<std::string>(json, 1)}, row);
+  posteriors.set(WideKey{exactly<std::string>(json.at(0)), exactly<std::string>(json.at(1))}, row);
 }
 
 }  // namespace
@@ -93,7 +86,7 @@ bool load_arm(Posteriors& posteriors, const std::string& prefix, std::string_vie
     if (kind.starts_with("arm/")) narrow_from_json(*json, posteriors);
     if (kind.starts_with("wide/")) wide_from_json(*json, posteriors);
     if (kind.starts_with("playbook/")) {
-      posteriors.set(member<std::string>(*json, 0), PlaybookRow{counts_from_json(json->at(1))});
+      posteriors.set(exactly<std::string>(json->at(0)), PlaybookRow{counts_from_json(json->at(1))});
     }
   } catch (const Json::exception& failure) {
     CHECK(false, "a saved posterior has another form: " + std::string(failure.what()));

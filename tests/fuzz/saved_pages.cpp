@@ -104,27 +104,27 @@ class Changes {
   std::string_view text_;
 };
 
+void overwrite(std::string& text, Changes& changes) {
+  const std::size_t at = changes.number() % (text.size() + 1);
+  const std::string_view bytes = changes.bytes(changes.byte());
+  text.replace(at, std::min(bytes.size(), text.size() - at), bytes);
+}
+
 void change(Pages& pages, Changes& changes) {
   auto& [key, value] = pages[changes.number() % pages.size()];
   switch (static_cast<Change>(changes.byte() % static_cast<std::uint8_t>(Change::count))) {
     case Change::value:
       value = changes.bytes(changes.number());
       break;
-    case Change::bytes_of_value: {
-      const std::size_t at = changes.number() % (value.size() + 1);
-      const std::string_view bytes = changes.bytes(changes.byte());
-      value.replace(at, std::min(bytes.size(), value.size() - at), bytes);
+    case Change::bytes_of_value:
+      overwrite(value, changes);
       break;
-    }
     case Change::length:
       value.resize(changes.number());
       break;
-    case Change::key: {
-      const std::size_t at = changes.number() % (key.size() + 1);
-      const std::string_view bytes = changes.bytes(changes.byte());
-      key.replace(at, std::min(bytes.size(), key.size() - at), bytes);
+    case Change::key:
+      overwrite(key, changes);
       break;
-    }
     case Change::count:
       break;
   }

@@ -73,8 +73,9 @@ void ClusterAudit::audit_shard(std::int64_t shard, Time time, LockAudit& locks) 
         checker.take(*walked.record, walked.difference);
         locks.take(*walked.record);
         take_events(*walked.record, time);
-        const bool reloads = walked.record->kind == JournalKind::config;
-        if (reloads && walked.record->generation > 1) ++report_.reloads;
+        const bool reloads =
+            walked.record->kind == JournalKind::config && walked.record->generation > 1;
+        if (reloads && time == Time::first) ++report_.reloads;
         if (world_.snapshots.is_on) snapshots.take(walked, walk, again);
         return {};
       });

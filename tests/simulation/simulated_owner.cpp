@@ -59,7 +59,6 @@ void SimulatedOwner::crash() {
   intents_.clear();
   claimed_pending_ = false;
   settings_changed_ = false;
-  waits_for_settings_ = false;
   follow_up_ = true;
   written_.reset();
   snapshot_next_ = -2;
@@ -81,7 +80,7 @@ bool SimulatedOwner::step() {
   if (!window_) return true;
   if (act()) return true;
   if (take_effect_ends()) return true;
-  if (waits_for_settings_) return false;
+  if (waits_for_settings()) return false;
   if (wants_settings() && !stopped_) {
     // Between cuts, as live: what is on its way was decided with the settings before.
     if (!window_->idle()) return false;
@@ -319,7 +318,6 @@ void SimulatedOwner::on_committed(const PendingRecord& committed) {
   if (kind == JournalKind::config) {
     settings_ = std::make_shared<const Settings>(*settings_from_text(committed.record.content));
     settings_changed_ = true;
-    waits_for_settings_ = false;
   }
   relay(committed.record);
   for (const Event& event : committed.record.events) {
@@ -369,7 +367,6 @@ void SimulatedOwner::reload() {
   pending.record.generation = window_->speculative().generation + 1;
   pending.record.content = world_.settings;
   reloads_taken_ = world_.reloads;
-  waits_for_settings_ = true;
   append(std::move(pending));
 }
 
@@ -471,7 +468,7 @@ void SimulatedOwner::append(PendingRecord pending) {
 
 bool SimulatedOwner::idle() const {
   if (!window_ || !window_->idle() || stopped_) return false;
-  if (wants_settings() || waits_for_settings_ || settings_changed_) return false;
+  if (wants_settings() || settings_changed_) return false;
   return inputs_.empty() && to_start_.empty() && awaited_.empty() && !follow_up_ && !written_;
 }
 

@@ -108,6 +108,10 @@ class SimulatedOwner {
   void take_over_runs();
   bool read_back();
   bool wants_settings() const { return reloads_taken_ != world_.reloads; }
+  // Their record is on its way, and nothing is cut before it.
+  bool waits_for_settings() const {
+    return window_->speculative().generation != window_->committed().generation;
+  }
   void reload();
   bool cut();
   bool decide(CutSupply supply);
@@ -137,7 +141,6 @@ class SimulatedOwner {
   std::shared_ptr<const Settings> settings_;
   bool settings_changed_ = false;
   int reloads_taken_ = 0;
-  bool waits_for_settings_ = false;  // their record is on its way, and nothing is cut before it
   bool follow_up_ = true;
   bool ordered_ = true;
   bool claimed_pending_ = false;
